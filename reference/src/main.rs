@@ -1,0 +1,2 @@
+//! Service binary.
+fn main(){}
