@@ -1,2 +1,2 @@
 //! Service binary.
-fn main(){}
+fn main() {}

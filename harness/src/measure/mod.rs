@@ -1,0 +1,149 @@
+//! Figures of a run, computed from its history alone.
+//!
+//! In: a [`History`](crate::history::operation::History). Out: [`Measurements`]. Live counters are decoration; these are the numbers.
+//! No async, no sockets, no clock.
+
+use serde::{Deserialize, Serialize};
+
+/// Percentiles of one set of operations, in milliseconds. `count` says what they stand on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Operations measured.
+    pub count: u64,
+    /// Smallest.
+    pub min_ms: f64,
+    /// Median.
+    pub p50_ms: f64,
+    /// 90th percentile.
+    pub p90_ms: f64,
+    /// 99th percentile.
+    pub p99_ms: f64,
+    /// 99.9th percentile.
+    pub p999_ms: f64,
+    /// Largest.
+    pub max_ms: f64,
+    /// Arithmetic mean.
+    pub mean_ms: f64,
+    /// Values above the histogram's range (60 s), recorded at its end.
+    pub overflow: u64,
+}
+
+/// Latency of one operation kind with one outcome class in one phase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LatencyRow {
+    /// `create_order`, ...
+    pub function: String,
+    /// `ok`, a fail code such as `sold_out`, `info`, or `all`.
+    pub outcome: String,
+    /// `warmup`, `baseline`, `fault`, `recovery`, `drain`, or `load` for all phases but warm-up and drain.
+    pub phase: String,
+    /// From when it was due: what a buyer feels; used in verdicts.
+    pub response: Latency,
+    /// From when it was sent.
+    pub service: Latency,
+}
+
+/// One bucket of the curves over time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Start of the bucket, ms from the start of the run.
+    pub at_ms: u64,
+    /// Operations due in the bucket.
+    pub offered: u64,
+    /// Operations that ended `ok` in the bucket.
+    pub ok: u64,
+    /// Operations refused in the bucket.
+    pub fail: u64,
+    /// Operations in doubt that ended in the bucket.
+    pub info: u64,
+    /// Arrivals shed in the bucket.
+    pub shed: u64,
+    /// Median response time of `create_order` that ended `ok`, due in the bucket; absent if none.
+    pub ok_p50_ms: Option<f64>,
+    /// 99th percentile of the same.
+    pub ok_p99_ms: Option<f64>,
+    /// Largest of the same.
+    pub ok_max_ms: Option<f64>,
+    /// 99th percentile of the response time of refused `create_order`, due in the bucket.
+    pub fail_p99_ms: Option<f64>,
+}
+
+/// A point of a percentile spectrum.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SpectrumPoint {
+    /// Share of the operations at or below the value, 0 to 1.
+    pub quantile: f64,
+    /// The value.
+    pub ms: f64,
+}
+
+/// Percentile spectrum of `create_order` in the judged phases.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spectrum {
+    /// `ok response`, `ok service`, `refused response`, ...
+    pub name: String,
+    /// From the smallest to the largest value.
+    pub points: Vec<SpectrumPoint>,
+}
+
+/// Operations by function and outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeCount {
+    /// `create_order`, ...
+    pub function: String,
+    /// `ok`, `fail`, `info`.
+    pub class: String,
+    /// The fail code or the cause of doubt; empty for `ok`.
+    pub why: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// How faithful the load generator was.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Generator {
+    /// Sent minus due, of all operations of the load.
+    pub lag: Latency,
+    /// Arrivals that found no slot.
+    pub shed: u64,
+    /// Follow-ups skipped because their order was refused; not the generator's fault.
+    pub skipped: u64,
+    /// Arrivals planned.
+    pub planned: u64,
+    /// Most operations open at once.
+    pub in_flight_max: u64,
+}
+
+/// Throughput of the judged phases, per second.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Throughput {
+    /// Length of the judged phases, seconds.
+    pub seconds: f64,
+    /// Operations due per second.
+    pub offered_per_s: f64,
+    /// Operations answered per second.
+    pub achieved_per_s: f64,
+    /// Orders accepted, and by that durable, per second.
+    pub accepted_per_s: f64,
+    /// Orders refused per second.
+    pub refused_per_s: f64,
+}
+
+/// All figures of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Measurements {
+    /// Percentiles.
+    pub latency: Vec<LatencyRow>,
+    /// Spectra.
+    pub spectra: Vec<Spectrum>,
+    /// Length of a bucket, at most 100 ms.
+    pub bucket_ms: u64,
+    /// Curves over time.
+    pub buckets: Vec<Bucket>,
+    /// Outcomes.
+    pub outcomes: Vec<OutcomeCount>,
+    /// Throughput.
+    pub throughput: Throughput,
+    /// The generator.
+    pub generator: Generator,
+}

@@ -1,0 +1,86 @@
+//! The running system: two stores and the service processes.
+//!
+//! In: a [`StackSpec`] (wanted). Out: a [`Stack`](services::Stack) (running), its [`Endpoints`] for load and snapshot. Everything that it
+//! started and made is gone when it is stopped, dropped, or when the harness is killed.
+
+pub mod stores;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::scenario::Processes;
+
+/// How the service is started: a program and its leading arguments. The process backend appends the service's own flags:
+/// `--role api|worker --listen ADDR --admin-listen ADDR --redis-url URL --mysql-url URL` and the settings of the spec;
+/// the admin token goes by the environment variable `HOLDFAST_ADMIN_TOKEN`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceCommand {
+    /// The program, usually the running binary itself.
+    pub program: PathBuf,
+    /// Arguments before the service's own.
+    pub leading: Vec<String>,
+}
+
+/// Where the stores come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Backend {
+    /// Own processes in a private folder on free ports.
+    Process,
+    /// Servers that somebody else runs.
+    External {
+        /// `redis://...`
+        redis_url: String,
+        /// `mysql://...`
+        mysql_url: String,
+        /// Whether the harness may empty them.
+        may_wipe: bool,
+    },
+}
+
+/// The stack that a run wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackSpec {
+    /// Stores.
+    pub backend: Backend,
+    /// Service processes.
+    pub processes: Processes,
+    /// The service.
+    pub service: ServiceCommand,
+    /// Further flags of the service: `--resolver-grace-ms 2000`.
+    pub service_flags: Vec<String>,
+    /// Longest wait for any one process to be ready.
+    pub ready_ms: u64,
+    /// Folder for the logs of all processes; kept.
+    pub logs: PathBuf,
+}
+
+/// What load and snapshot may know of a stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Public listeners of the api processes, by index.
+    pub api: Vec<SocketAddr>,
+    /// Admin listeners of all processes: role name and address.
+    pub admin: Vec<(String, SocketAddr)>,
+    /// Bearer token of the admin listeners.
+    pub admin_token: String,
+    /// Redis itself, not through a proxy.
+    pub redis_url: String,
+    /// MySQL itself, not through a proxy.
+    pub mysql_url: String,
+}
+
+/// Why the stack could not be brought up, or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StackError {
+    /// A server program is not on PATH; the text says what to install or how to go without.
+    #[error("{0}")]
+    Missing(String),
+    /// A step failed.
+    #[error("{act}: {why}")]
+    Failed {
+        /// What was tried, and on what.
+        act: String,
+        /// What happened.
+        why: String,
+    },
+}

@@ -1,0 +1,4 @@
+//! Tests against real servers, which they start themselves.
+
+#[path = "support.rs"]
+mod support;
