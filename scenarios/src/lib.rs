@@ -1,1 +1,9 @@
-//! Scenarios.
+//! The catalog of scenarios, and what the programs `flash-sale` and `chaos` share.
+//!
+//! One file a scenario, named for what it does to the service, plus one line in [`catalog`].
+
+pub mod catalog;
+pub mod cli;
+pub mod entry;
+pub mod flash_sale;
+pub mod progress;

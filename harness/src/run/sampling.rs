@@ -1,0 +1,46 @@
+//! Readings taken once a second while a run goes on: CPU and memory of each process, backlog of the stores. Pictures only, never a verdict.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Offset;
+use crate::history::record::{Record, Sample};
+use crate::history::recorder::Recorder;
+use crate::snapshot::reader::StoreReader;
+use crate::stack::services::Stack;
+
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Writes readings into the history until `stop`. A store that does not answer gives no reading.
+pub(super) async fn sample(stack: &Stack, stores: &StoreReader, recorder: &Recorder, stop: &CancellationToken) {
+    let mut last: HashMap<String, (Offset, f64)> = HashMap::new();
+    let mut tick = tokio::time::interval(EVERY);
+    while !stop.is_cancelled() {
+        tokio::select! { _ = tick.tick() => {}, () = stop.cancelled() => return }
+        let now = recorder.clock().now();
+        let mut readings = Vec::new();
+        for (role, cpu_seconds, rss_mib) in stack.usage() {
+            if let Some((before, used)) = last.insert(role.clone(), (now, cpu_seconds)) {
+                let percent = (cpu_seconds - used) / now.since(before).as_secs_f64().max(0.001) * 100.0;
+                readings.push(("cpu_percent", role.clone(), percent));
+            }
+            readings.push(("memory_mib", role, rss_mib));
+        }
+        if let Ok(backlog) = stores.backlog().await {
+            readings.push(("outbox_new", String::new(), units(backlog.outbox_new)));
+            readings.push(("locks", String::new(), units(backlog.locks)));
+        }
+        for (name, of, value) in readings {
+            if recorder.record_at(now, Record::Sample(Sample { name: name.to_owned(), of, value })).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a reading for a picture")]
+fn units(count: u64) -> f64 {
+    count as f64
+}

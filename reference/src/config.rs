@@ -1,0 +1,203 @@
+//! Settings of a process: flags and environment, secrets from the environment or a file only.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+use crate::flow::FlowSettings;
+use crate::ledger::LedgerSettings;
+use crate::stock::StockSettings;
+use crate::workers::WorkerSettings;
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Answers HTTP requests.
+    Api,
+    /// Runs the workers.
+    Worker,
+}
+
+/// Reservation service for flash sales: Redis admits, MySQL decides.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "reservation-service", version)]
+pub struct Config {
+    /// What this process does; any number of processes of each role may run
+    #[arg(long = "role", value_delimiter = ',', default_value = "api,worker")]
+    pub roles: Vec<Role>,
+    /// Address of the public listener (role api)
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Address of the admin listener: health, metrics, admin routes
+    #[arg(long, default_value = "127.0.0.1:8081")]
+    pub admin_listen: SocketAddr,
+    /// Redis, as redis://[user:password@]host:port/[db]; a URL with a password belongs into the environment
+    #[arg(long, env = "HOLDFAST_REDIS_URL", hide_env_values = true)]
+    pub redis_url: Secret,
+    /// MySQL or MariaDB, as mysql://user:password@host:port/database; a URL with a password belongs into the environment
+    #[arg(long, env = "HOLDFAST_MYSQL_URL", hide_env_values = true)]
+    pub mysql_url: Secret,
+    /// File that holds the admin token; without it the token is read from the environment variable HOLDFAST_ADMIN_TOKEN
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+    /// An unpaid order expires after this many milliseconds
+    #[arg(long, default_value_t = 1_800_000, value_name = "MS")]
+    pub order_ttl_ms: u64,
+    /// A sold-out answer may be given from memory for this many milliseconds, at most 1000; 0 switches the memory off
+    #[arg(long, default_value_t = 1_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=1_000))]
+    pub sold_out_memory_ms: u64,
+    /// The resolver leaves locks younger than this many milliseconds alone
+    #[arg(long, default_value_t = 10_000, value_name = "MS")]
+    pub resolver_grace_ms: u64,
+    /// Longest pause of a worker with nothing to do, milliseconds, 20 to 60000
+    #[arg(long, default_value_t = 500, value_name = "MS", value_parser = clap::value_parser!(u64).range(20..=60_000))]
+    pub worker_poll_max_ms: u64,
+    /// TCP connections to Redis, 1 to 64
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub redis_connections: u16,
+    /// Connections that write orders, each one transaction at a time, 1 to 64
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub writer_connections: u32,
+    /// Orders waiting to be written at most; beyond three quarters of it new requests are refused with 429
+    #[arg(long, default_value_t = 4_096, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
+    pub writer_queue: u32,
+    /// Orders written in one transaction at most, 1 to 1000
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub batch_max: u32,
+    /// Threads of the process, 1 to 256
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+    /// Longest wait for the stores at start, milliseconds
+    #[arg(long, default_value_t = 30_000, value_name = "MS")]
+    pub start_deadline_ms: u64,
+    /// Longest wait for requests and batches under way after SIGTERM, milliseconds
+    #[arg(long, default_value_t = 10_000, value_name = "MS")]
+    pub drain_ms: u64,
+}
+
+/// Text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself, for the one call that needs it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Why the admin token cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The file cannot be read.
+    #[error("read admin token from {path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is empty or not given.
+    #[error("the admin token is empty: set HOLDFAST_ADMIN_TOKEN or give --admin-token-file")]
+    Empty,
+}
+
+impl Config {
+    /// Whether the process has this role.
+    #[must_use]
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// The admin token, from its file or from the environment.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the token is empty.
+    pub fn admin_token(&self) -> Result<Secret, TokenError> {
+        let text = match &self.admin_token_file {
+            Some(path) => std::fs::read_to_string(path).map_err(|source| TokenError::File { path: path.clone(), source })?,
+            None => from_environment("HOLDFAST_ADMIN_TOKEN"),
+        };
+        let token = text.trim();
+        if token.is_empty() { Err(TokenError::Empty) } else { Ok(token.into()) }
+    }
+
+    /// Settings of the Redis side.
+    #[must_use]
+    pub fn stock(&self) -> StockSettings {
+        StockSettings { lanes: usize::from(self.redis_connections), ..StockSettings::new(self.redis_url.reveal()) }
+    }
+
+    /// Settings of the MySQL side.
+    #[must_use]
+    pub fn ledger(&self) -> LedgerSettings {
+        LedgerSettings {
+            writer_connections: self.writer_connections,
+            writer_queue: self.writer_queue as usize,
+            batch_max: self.batch_max as usize,
+            ..LedgerSettings::new(self.mysql_url.reveal())
+        }
+    }
+
+    /// Settings of the use cases.
+    #[must_use]
+    pub fn flow(&self) -> FlowSettings {
+        FlowSettings {
+            order_ttl: Duration::from_millis(self.order_ttl_ms),
+            sold_out_memory: Duration::from_millis(self.sold_out_memory_ms),
+            queue_high_water: self.writer_queue as usize / 4 * 3,
+            ..FlowSettings::default()
+        }
+    }
+
+    /// Settings of the workers.
+    #[must_use]
+    pub fn workers(&self) -> WorkerSettings {
+        let standard = WorkerSettings::default();
+        WorkerSettings {
+            poll: (standard.poll.0, Duration::from_millis(self.worker_poll_max_ms)),
+            resolver_grace: Duration::from_millis(self.resolver_grace_ms),
+            ..standard
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads a secret from the environment")]
+fn from_environment(name: &str) -> String {
+    std::env::var(name).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let config = Config::parse_from(["x", "--redis-url", "redis://:hunter2@h/", "--mysql-url", "mysql://u:hunter2@h/d"]);
+        assert!(!format!("{config:?}").contains("hunter2"));
+        assert!(config.has(Role::Api) && config.has(Role::Worker));
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        for flag in ["--sold-out-memory-ms=1001", "--batch-max=0", "--role=cook", "--listen=nowhere"] {
+            let arguments = ["x", "--redis-url", "redis://h/", "--mysql-url", "mysql://h/d", flag];
+            assert!(Config::try_parse_from(arguments).is_err(), "{flag}");
+        }
+    }
+}

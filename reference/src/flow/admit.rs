@@ -1,0 +1,160 @@
+//! The first half of CREATE: every line of an order is admitted, by Redis or, in mode DB, by leaving it to MySQL.
+//!
+//! A reservation is no effect yet: without a committed order its units go back through RESOLVE.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use super::resolve::Held;
+use super::{Flow, Refusal};
+use crate::clock::{self, Deadline};
+use crate::domain::{Item, Line, Member, OrderId, OrderRequest};
+use crate::ledger::{Admission, Mode};
+use crate::stock::{PreDeduct, StockError, Taken};
+
+/// A mode other than REDIS is believed for this long before it is read again.
+const MODE_BOUND: Duration = Duration::from_secs(1);
+/// `pre_deduct` is repeated this often when its reply was lost; it is idempotent.
+const UNKNOWN_TRIES: u32 = 3;
+
+/// Items that were last seen in a mode in which Redis does not decide.
+#[derive(Debug, Default)]
+pub(super) struct ModeMemory(RwLock<HashMap<Item, (Mode, Instant)>>);
+
+impl ModeMemory {
+    fn of(&self, item: Item) -> Option<Mode> {
+        let modes = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        modes.get(&item).filter(|(_, read_at)| clock::now().duration_since(*read_at) < MODE_BOUND).map(|(mode, _)| *mode)
+    }
+
+    fn put(&self, item: Item, mode: Mode, read_at: Instant) {
+        let mut modes = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match mode {
+            Mode::Redis | Mode::Strict => modes.remove(&item),
+            Mode::Db | Mode::Closed => modes.insert(item, (mode, read_at)),
+        };
+    }
+}
+
+/// How the admission of an order ended.
+#[derive(Debug)]
+pub(super) enum Admitted {
+    /// Every line is admitted.
+    All {
+        /// One for each line, in their order.
+        admissions: Vec<Admission>,
+        /// Units left after the lines that took some just now, by line.
+        left: Vec<Option<i64>>,
+    },
+    /// An earlier reservation is settled: the row of the order knows the answer.
+    AskRow,
+    /// Too few units are left, but an attempt of an earlier epoch may have become an order.
+    SoldOutUnlessStored {
+        /// The item that is short.
+        item: Item,
+    },
+}
+
+/// The end of an admission, with what had been taken by then.
+pub(super) struct Attempt {
+    pub(super) held: Vec<Held>,
+    pub(super) result: Result<Admitted, Refusal>,
+}
+
+impl Flow {
+    /// Admits every line in order. Stops at the first that is refused; what is held by then is in the result.
+    pub(super) async fn admit(&self, request: &OrderRequest, deadline: Deadline) -> Attempt {
+        let mut held = Vec::with_capacity(request.lines().len());
+        let mut admissions = Vec::with_capacity(request.lines().len());
+        let mut left = Vec::with_capacity(request.lines().len());
+        for line in request.lines() {
+            match self.admit_line(request.order(), *line, deadline).await {
+                Ok(LineAdmitted::ByRedis(taken)) => {
+                    let member = Member { order: request.order().clone(), token: taken.token, quantity: taken.quantity };
+                    held.push(Held { item: line.item, member });
+                    admissions.push(Admission { line: *line, token: Some(taken.token) });
+                    left.push(taken.left);
+                }
+                Ok(LineAdmitted::ByLedger) => {
+                    admissions.push(Admission { line: *line, token: None });
+                    left.push(None);
+                }
+                Ok(LineAdmitted::Else(admitted)) => return Attempt { held, result: Ok(admitted) },
+                Err(refusal) => return Attempt { held, result: Err(refusal) },
+            }
+        }
+        Attempt { held, result: Ok(Admitted::All { admissions, left }) }
+    }
+
+    async fn admit_line(&self, order: &OrderId, line: Line, deadline: Deadline) -> Result<LineAdmitted, Refusal> {
+        loop {
+            match self.modes.of(line.item) {
+                Some(Mode::Db) => return Ok(LineAdmitted::ByLedger),
+                Some(Mode::Closed) => return Err(Refusal::NotAdmitted(format!("item {} is closed", line.item))),
+                _ => {}
+            }
+            let asked_at = clock::now();
+            match self.pre_deduct(order, line).await? {
+                PreDeduct::Taken(taken) => return Ok(LineAdmitted::ByRedis(taken)),
+                PreDeduct::Resolved => return Ok(LineAdmitted::Else(Admitted::AskRow)),
+                PreDeduct::Mismatch { .. } => return Err(Refusal::Mismatch),
+                PreDeduct::Insufficient { earlier_record: true, .. } => {
+                    return Ok(LineAdmitted::Else(Admitted::SoldOutUnlessStored { item: line.item }));
+                }
+                PreDeduct::Insufficient { left, .. } => {
+                    if left <= 0 {
+                        self.sold_out.remember(line.item, asked_at);
+                    }
+                    return Err(Refusal::SoldOut { item: line.item });
+                }
+                PreDeduct::NotReady(why) if deadline.has_passed() => {
+                    return Err(Refusal::NotAdmitted(format!("the counter of item {} is {:?}", line.item, why.why)));
+                }
+                PreDeduct::NotReady(_) => self.make_ready(line.item, "not_ready").await?,
+            }
+        }
+    }
+
+    /// Brings the counter up, or learns that Redis has no part in this item now.
+    pub(super) async fn make_ready(&self, item: Item, reason: &'static str) -> Result<(), Refusal> {
+        let read_at = clock::now();
+        let state = self.ledger.epoch(item).await?.ok_or(Refusal::UnknownSku { item })?;
+        self.modes.put(item, state.mode, read_at);
+        if matches!(state.mode, Mode::Db | Mode::Closed) { Ok(()) } else { self.ensure_ready(item, reason).await }
+    }
+
+    async fn pre_deduct(&self, order: &OrderId, line: Line) -> Result<PreDeduct, StockError> {
+        let started = clock::now();
+        let mut reply = self.stock.pre_deduct(line.item, order, line.quantity).await;
+        for _ in 1..UNKNOWN_TRIES {
+            if !matches!(reply, Err(StockError::Unknown { .. })) {
+                break;
+            }
+            self.metrics.count("pre_deduct", "unknown");
+            reply = self.stock.pre_deduct(line.item, order, line.quantity).await;
+        }
+        self.metrics.count("pre_deduct", pre_deduct_word(&reply));
+        self.metrics.time("pre_deduct", started);
+        reply
+    }
+}
+
+enum LineAdmitted {
+    ByRedis(Taken),
+    ByLedger,
+    Else(Admitted),
+}
+
+fn pre_deduct_word(reply: &Result<PreDeduct, StockError>) -> &'static str {
+    match reply {
+        Ok(PreDeduct::Taken(Taken { left: Some(_), .. })) => "taken",
+        Ok(PreDeduct::Taken(_)) => "duplicate",
+        Ok(PreDeduct::Resolved) => "resolved",
+        Ok(PreDeduct::Mismatch { .. }) => "mismatch",
+        Ok(PreDeduct::Insufficient { .. }) => "sold_out",
+        Ok(PreDeduct::NotReady(_)) => "not_ready",
+        Err(StockError::Unknown { .. }) => "gave_up",
+        Err(_) => "not_executed",
+    }
+}

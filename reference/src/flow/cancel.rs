@@ -1,0 +1,56 @@
+//! CANCEL and EXPIRE: the order ends and its units come back, once. MySQL first, in one transaction with the message that
+//! brings the increase to Redis. The lock in Redis plays no part: its token has a ledger row, so it is confirmed, never rolled back.
+
+use super::{Flow, Refusal};
+use crate::domain::{OrderId, OrderStatus};
+use crate::ledger::{Changed, StoredOrder, Undo};
+
+impl Flow {
+    /// Cancels an unpaid order. An id that no order has is spent, so that a create still under way cannot come into being.
+    /// Cancelling what has ended changes nothing and succeeds.
+    ///
+    /// # Errors
+    /// The order is paid; or MySQL gave no answer (a repeat is safe).
+    pub async fn cancel(&self, order: &OrderId) -> Result<StoredOrder, Refusal> {
+        let result = self.cancel_or_fence(order).await;
+        self.metrics.count("cancel", result.as_ref().map_or_else(Refusal::code, |_| "ended"));
+        result
+    }
+
+    async fn cancel_or_fence(&self, order: &OrderId) -> Result<StoredOrder, Refusal> {
+        let mut changed = self.ledger.undo(order, Undo::Cancel, "user").await?;
+        if changed == Changed::NoOrder {
+            // The tombstone waits for a create in flight; if that one won, there is an order to cancel after all.
+            self.ledger.fence(order).await?;
+            changed = self.ledger.undo(order, Undo::Cancel, "user").await?;
+        }
+        match changed {
+            Changed::Now(stored) => {
+                self.forget_sold_out(&stored);
+                Ok(stored)
+            }
+            Changed::Not(stored) => match stored.status {
+                OrderStatus::Paid => Err(Refusal::Conflict("the order is paid".to_owned())),
+                OrderStatus::Created => Err(Refusal::Conflict("the order changed meanwhile: try again".to_owned())),
+                _ => Ok(stored),
+            },
+            Changed::NoOrder => Err(Refusal::Unknown("the tombstone is gone".to_owned())),
+        }
+    }
+
+    /// Ends an order that was not paid in time. `false` if somebody else ended or paid it first.
+    ///
+    /// # Errors
+    /// MySQL gave no answer (a repeat is safe).
+    pub async fn expire(&self, order: &OrderId) -> Result<bool, Refusal> {
+        let changed = self.ledger.undo(order, Undo::Expire, "unpaid").await?;
+        self.metrics.count("expire", if matches!(changed, Changed::Now(_)) { "expired" } else { "lost_race" });
+        Ok(matches!(changed, Changed::Now(_)))
+    }
+
+    fn forget_sold_out(&self, stored: &StoredOrder) {
+        for sale in &stored.sales {
+            self.sold_out.forget(sale.item);
+        }
+    }
+}

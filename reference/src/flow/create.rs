@@ -1,0 +1,186 @@
+//! CREATE: take stock in Redis, then write order, ledger row and outbox message in one transaction of MySQL.
+//!
+//! Every failure but a lost COMMIT reply is definite for this attempt, because an order comes into being only by its
+//! transaction; a lost reply is resolved, never guessed.
+
+use std::sync::Arc;
+
+use super::admit::Admitted;
+use super::resolve::Held;
+use super::{Flow, Refusal};
+use crate::clock::{self, Deadline};
+use crate::domain::{Item, OrderRequest, OrderStatus};
+use crate::ledger::{Admission, LedgerError, NewOrder, StoredOrder, Written};
+
+/// Order transactions of one request: each further one follows a new epoch.
+const TRIES: u32 = 4;
+
+/// An order that was committed just now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// What was asked.
+    pub request: Arc<OrderRequest>,
+    /// How each line was admitted.
+    pub admissions: Vec<Admission>,
+    /// Units left in Redis right after each line was taken; `None` where this attempt did not take it.
+    pub left: Vec<Option<i64>>,
+}
+
+/// A success of CREATE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// This attempt created the order.
+    Now(Receipt),
+    /// It stood already: same id, user and items.
+    Before(StoredOrder),
+}
+
+/// What one order transaction led to.
+enum Step {
+    Answer(Result<Created, Refusal>),
+    /// The item's epoch moved on: take stock again.
+    Again(Item),
+}
+
+/// Whether this attempt may have created the order without knowing it.
+#[derive(Clone, Copy)]
+enum Doubt {
+    None,
+    LostCommit,
+}
+
+impl Flow {
+    /// Creates an order. The same request again has the same answer and no second effect. `repeated` says that the client
+    /// sent this id before, so that its row is read first.
+    ///
+    /// Dropping the future is safe: an order transaction under way goes on, and what it leaves is settled by the resolver.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] if nobody can say whether the order stands; every other refusal means that this attempt had no effect.
+    pub async fn create(&self, request: Arc<OrderRequest>, repeated: bool) -> Result<Created, Refusal> {
+        let started = clock::now();
+        let result = self.create_within(request, repeated, Deadline::after(self.settings.admit_deadline)).await;
+        self.metrics.count("create", created_word(&result));
+        self.metrics.time("create", started);
+        result
+    }
+
+    async fn create_within(&self, request: Arc<OrderRequest>, repeated: bool, deadline: Deadline) -> Result<Created, Refusal> {
+        if repeated {
+            if let Some(stored) = self.ledger.order(request.order()).await? {
+                return answer_from(&request, stored);
+            }
+        } else if let Some(line) = request.lines().iter().find(|line| self.sold_out.remembers(line.item)) {
+            return Err(Refusal::SoldOut { item: line.item });
+        }
+        if self.ledger.writer_queue_len() >= self.settings.queue_high_water {
+            return Err(Refusal::Throttled);
+        }
+        for _ in 0..TRIES {
+            match self.attempt(&request, deadline).await {
+                Step::Answer(answer) => return answer,
+                Step::Again(item) if deadline.has_passed() => return Err(moved_on(item)),
+                Step::Again(item) => self.make_ready(item, "epoch_moved").await?,
+            }
+        }
+        Err(Refusal::NotAdmitted("the epoch moved on again and again".to_owned()))
+    }
+
+    async fn attempt(&self, request: &Arc<OrderRequest>, deadline: Deadline) -> Step {
+        let attempt = self.admit(request, deadline).await;
+        let held = attempt.held;
+        let (admissions, left) = match attempt.result {
+            Ok(Admitted::All { admissions, left }) => (admissions, left),
+            Ok(Admitted::AskRow) => return Step::Answer(self.answer_by_resolving(request, &held, Doubt::None).await),
+            Ok(Admitted::SoldOutUnlessStored { item }) => {
+                return Step::Answer(self.answer_unless_stored(request, &held, item).await);
+            }
+            Err(refusal) => return Step::Answer(self.refuse_holding(request, &held, refusal).await),
+        };
+        let order = NewOrder { request: request.clone(), admissions: admissions.clone(), ttl: self.settings.order_ttl };
+        let started = clock::now();
+        let written = self.ledger.write(order).await;
+        self.metrics.count("order_write", written_word(&written));
+        self.metrics.time("order_write", started);
+        match written {
+            Ok(Written::Committed) => Step::Answer(Ok(Created::Now(Receipt { request: request.clone(), admissions, left }))),
+            Ok(Written::Exists) => Step::Answer(self.answer_by_resolving(request, &held, Doubt::None).await),
+            Ok(Written::Unknown) | Err(LedgerError::Unknown { .. }) => {
+                Step::Answer(self.answer_by_resolving(request, &held, Doubt::LostCommit).await)
+            }
+            Ok(Written::NotAdmitted { item }) => Step::Again(item),
+            Ok(Written::GuardRefused { item }) => {
+                Step::Answer(self.refuse_holding(request, &held, Refusal::SoldOut { item }).await)
+            }
+            // Definite, and a repeat with this id finds the reservation again; if none comes, the resolver gives it back.
+            Err(error) => Step::Answer(Err(error.into())),
+        }
+    }
+
+    /// Settles what is held and answers from the row. Without an answer of MySQL only a lost COMMIT leaves doubt.
+    async fn answer_by_resolving(&self, request: &OrderRequest, held: &[Held], doubt: Doubt) -> Result<Created, Refusal> {
+        match (self.resolve(request.order(), held).await, doubt) {
+            (Ok(stored), _) => answer_from(request, stored),
+            (Err(error), Doubt::LostCommit) => Err(Refusal::Unknown(error.to_string())),
+            (Err(error), Doubt::None) => Err(Refusal::NotAdmitted(error.to_string())),
+        }
+    }
+
+    /// Refuses for lack of stock, unless an attempt of an earlier epoch became an order.
+    async fn answer_unless_stored(&self, request: &OrderRequest, held: &[Held], item: Item) -> Result<Created, Refusal> {
+        match self.ledger.order(request.order()).await? {
+            Some(_) => self.answer_by_resolving(request, held, Doubt::None).await,
+            None => self.refuse_holding(request, held, Refusal::SoldOut { item }).await,
+        }
+    }
+
+    /// Refuses. A partial cart is settled first: another process may be about to commit the same order with the same tokens, so
+    /// its units never go back directly.
+    async fn refuse_holding(&self, request: &OrderRequest, held: &[Held], refusal: Refusal) -> Result<Created, Refusal> {
+        let leave_to_resolver =
+            held.is_empty() || matches!(refusal, Refusal::NotAdmitted(_) | Refusal::Throttled | Refusal::Mismatch);
+        if leave_to_resolver {
+            return Err(refusal);
+        }
+        match self.resolve(request.order(), held).await {
+            Ok(stored) if stored.status == OrderStatus::Fenced => Err(refusal),
+            Ok(stored) => answer_from(request, stored),
+            // This attempt wrote no order, so its refusal stands; the resolver gives the units back.
+            Err(_) => Err(refusal),
+        }
+    }
+}
+
+/// The answer that the row of an order gives to a request with its id.
+fn answer_from(request: &OrderRequest, stored: StoredOrder) -> Result<Created, Refusal> {
+    match stored.status {
+        OrderStatus::Fenced => Err(Refusal::Fenced),
+        _ if stored.hash != *request.hash() => Err(Refusal::Mismatch),
+        OrderStatus::Created | OrderStatus::Paid => Ok(Created::Before(stored)),
+        status => Err(Refusal::Cancelled { status: status.name() }),
+    }
+}
+
+fn moved_on(item: Item) -> Refusal {
+    Refusal::NotAdmitted(format!("the epoch of item {item} moved on"))
+}
+
+fn written_word(written: &Result<Written, LedgerError>) -> &'static str {
+    match written {
+        Ok(Written::Committed) => "committed",
+        Ok(Written::Exists) => "exists",
+        Ok(Written::NotAdmitted { .. }) => "not_admitted",
+        Ok(Written::GuardRefused { .. }) => "guard_refused",
+        Ok(Written::Unknown) | Err(LedgerError::Unknown { .. }) => "unknown",
+        Err(LedgerError::QueueFull { .. }) => "queue_full",
+        Err(_) => "failed",
+    }
+}
+
+fn created_word(result: &Result<Created, Refusal>) -> &'static str {
+    match result {
+        Ok(Created::Now(_)) => "created",
+        Ok(Created::Before(_)) => "stood",
+        Err(refusal) => refusal.code(),
+    }
+}

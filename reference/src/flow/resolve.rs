@@ -1,0 +1,120 @@
+//! RESOLVE, rule T: units go back to Redis only after a *write* in MySQL proved that their token can never get a ledger row.
+//!
+//! Never because an attempt failed, never because time passed, never because a read found nothing: an order with this id may
+//! be in flight in another process, and the tombstone's INSERT waits for it.
+
+use std::collections::HashMap;
+
+use super::Flow;
+use crate::domain::{Epoch, Item, Member, OrderId, Token};
+use crate::ledger::{LedgerError, StoredOrder};
+use crate::stock::{Applied, Lock, StockError};
+
+/// A reservation that somebody holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) item: Item,
+    pub(super) member: Member,
+}
+
+/// Calls of `rollback` whose reply was lost are repeated this often; it is gated, so a repeat is safe. Then the resolver takes over.
+const ROLLBACK_TRIES: u32 = 3;
+
+impl Flow {
+    /// Settles what `order` holds and tells what stands. Without a row for it the id is spent (FENCED).
+    ///
+    /// # Errors
+    /// MySQL gave no answer: nothing was decided, and the resolver will.
+    pub(super) async fn resolve(&self, order: &OrderId, held: &[Held]) -> Result<StoredOrder, LedgerError> {
+        let stored = self.row_or_tombstone(order).await?;
+        for Held { item, member } in held {
+            if owns(&stored, *item, member.token) {
+                self.confirm_quietly(*item, member.token.epoch, std::slice::from_ref(member)).await;
+            } else {
+                self.roll_back(*item, member.token.epoch, std::slice::from_ref(member)).await;
+            }
+        }
+        Ok(stored)
+    }
+
+    /// The row of `order`; writes the tombstone if there is none.
+    async fn row_or_tombstone(&self, order: &OrderId) -> Result<StoredOrder, LedgerError> {
+        if let Some(stored) = self.ledger.order(order).await? {
+            return Ok(stored);
+        }
+        let fenced = self.ledger.fence(order).await?;
+        self.metrics.count("resolve", if fenced { "tombstone" } else { "order_was_in_flight" });
+        let stored = self.ledger.order(order).await?;
+        stored.ok_or_else(|| LedgerError::Failed { act: "read the order behind its tombstone", why: "the row is gone".to_owned() })
+    }
+
+    /// Settles locks of one item that are older than the grace period. Returns how many.
+    ///
+    /// # Errors
+    /// MySQL gave no answer for some; they stay for the next round.
+    pub async fn settle(&self, item: Item, epoch: Epoch, locks: &[Lock]) -> Result<u64, LedgerError> {
+        let members: Vec<&Member> = locks.iter().map(|lock| &lock.member).collect();
+        let stored = self.rows_or_tombstones(&members).await?;
+        let (owned, void): (Vec<&Member>, Vec<&Member>) =
+            members.into_iter().partition(|member| stored.get(&member.order).is_some_and(|order| owns(order, item, member.token)));
+        let own = |members: Vec<&Member>| members.into_iter().cloned().collect::<Vec<_>>();
+        let (owned, void) = (own(owned), own(void));
+        if !owned.is_empty() {
+            self.confirm_quietly(item, epoch, &owned).await;
+        }
+        if !void.is_empty() {
+            self.roll_back(item, epoch, &void).await;
+        }
+        Ok(locks.len() as u64)
+    }
+
+    async fn rows_or_tombstones(&self, members: &[&Member]) -> Result<HashMap<OrderId, StoredOrder>, LedgerError> {
+        let ids: Vec<OrderId> = members.iter().map(|member| member.order.clone()).collect();
+        let found = self.ledger.orders(&ids).await?;
+        let mut stored: HashMap<OrderId, StoredOrder> = found.into_iter().map(|order| (order.order.clone(), order)).collect();
+        for id in ids {
+            if !stored.contains_key(&id) {
+                let row = self.row_or_tombstone(&id).await?;
+                stored.insert(id, row);
+            }
+        }
+        Ok(stored)
+    }
+
+    /// Gives units back. The caller has proved that the members' tokens can never get a ledger row.
+    async fn roll_back(&self, item: Item, epoch: Epoch, members: &[Member]) {
+        for _ in 0..ROLLBACK_TRIES {
+            let reply = self.stock.rollback(item, epoch, members).await;
+            self.metrics.count("rollback", applied_word(&reply));
+            match reply {
+                Err(StockError::Unknown { .. }) => {}
+                Ok(Applied::Done(units)) if units > 0 => return self.sold_out.forget(item),
+                _ => return,
+            }
+        }
+    }
+
+    /// Removes locks whose units the ledger owns. A lost confirm is repeated by the resolver.
+    pub async fn confirm_quietly(&self, item: Item, epoch: Epoch, members: &[Member]) {
+        let reply = self.stock.confirm(item, epoch, members).await;
+        self.metrics.count("confirm", applied_word(&reply));
+    }
+}
+
+/// Whether the ledger owns the units of this token: the SALE row of the item carries it.
+fn owns(stored: &StoredOrder, item: Item, token: Token) -> bool {
+    stored.sales.iter().any(|sale| sale.item == item && sale.token == Some(token))
+}
+
+/// The word under which a reply is counted.
+pub(crate) fn applied_word(reply: &Result<Applied, StockError>) -> &'static str {
+    match reply {
+        Ok(Applied::Done(0)) => "nothing",
+        Ok(Applied::Done(_)) => "done",
+        Ok(Applied::Duplicate) => "duplicate",
+        Ok(Applied::Stale(_)) => "stale",
+        Ok(Applied::NotReady(_)) => "not_ready",
+        Err(StockError::Unknown { .. }) => "unknown",
+        Err(_) => "not_executed",
+    }
+}

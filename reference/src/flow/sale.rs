@@ -1,0 +1,98 @@
+//! Opening an item for sale, and how much of it is left.
+
+use std::time::Duration;
+
+use super::{Flow, Refusal};
+use crate::domain::{Epoch, Item};
+use crate::ledger::{DeltaEvent, Mode, Restocked};
+use crate::stock::{Applied, StockError};
+
+/// Stock of an item as a client may see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StockLevel {
+    /// Units that can be ordered now.
+    pub available: i64,
+    /// Epoch of the item.
+    pub epoch: Epoch,
+    /// Who admits.
+    pub mode: Mode,
+    /// Whether the number is Redis' counter; else it is MySQL's balance.
+    pub from_redis: bool,
+}
+
+/// What became of an increase that was to be added to Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It is in Redis, or inside a newer base.
+    Done,
+    /// To be tried again.
+    Later,
+}
+
+impl Flow {
+    /// Opens an item with its stock and brings its counter up in Redis. Opening it again with the same stock changes nothing.
+    ///
+    /// # Errors
+    /// It is open with another stock, or a store gave no answer (a repeat is safe).
+    pub async fn open_item(&self, item: Item, opening: u64) -> Result<Restocked, Refusal> {
+        let opened = self.ledger.open_item(item, opening).await?;
+        match opened {
+            Restocked::Now | Restocked::Before => self.make_ready(item, "opening").await.map(|()| opened),
+            Restocked::Conflict { booked } => Err(Refusal::Conflict(format!("item {item} is open with {booked} units"))),
+            Restocked::UnknownItem => Err(Refusal::UnknownSku { item }),
+        }
+    }
+
+    /// How much of an item is left.
+    ///
+    /// # Errors
+    /// No such item, or MySQL gave no answer.
+    pub async fn stock_level(&self, item: Item) -> Result<StockLevel, Refusal> {
+        let balance = self.ledger.balance(item).await?.ok_or(Refusal::UnknownSku { item })?;
+        let state = balance.epoch;
+        let by_ledger = StockLevel { available: balance.available(), epoch: state.epoch, mode: state.mode, from_redis: false };
+        if matches!(state.mode, Mode::Db | Mode::Closed) {
+            return Ok(by_ledger);
+        }
+        match self.stock.probe(item, Duration::ZERO, Some(0), &[]).await {
+            Ok(probe) if probe.unready.is_none() && probe.epoch == state.epoch => {
+                Ok(StockLevel { available: probe.stock, from_redis: true, ..by_ledger })
+            }
+            _ => Ok(by_ledger),
+        }
+    }
+
+    /// Adds a committed increase to Redis, once, and only in the epoch that it was committed in; any later base contains it.
+    pub async fn deliver(&self, event: &DeltaEvent) -> Delivery {
+        let state = match self.ledger.epoch(event.item).await {
+            Ok(Some(state)) => state,
+            Ok(None) => return Delivery::Done,
+            Err(_) => return Delivery::Later,
+        };
+        if state.epoch > event.epoch || matches!(state.mode, Mode::Db | Mode::Closed) {
+            self.metrics.count("apply_delta", "contained");
+            return Delivery::Done;
+        }
+        let reply = self.stock.apply_delta(event.item, event.epoch, &event.event_id, event.quantity).await;
+        self.metrics.count("apply_delta", super::resolve::applied_word(&reply));
+        self.read_delivery(event, reply).await
+    }
+
+    async fn read_delivery(&self, event: &DeltaEvent, reply: Result<Applied, StockError>) -> Delivery {
+        match reply {
+            Ok(Applied::Done(_) | Applied::Duplicate | Applied::Stale(_)) => {
+                self.sold_out.forget(event.item);
+                Delivery::Done
+            }
+            // A rebuild contains every increase committed before it, so it makes the event obsolete as well.
+            Ok(Applied::NotReady(_)) if event.age_ms >= NOT_READY_PATIENCE_MS => {
+                let _next_round_looks_again = self.ensure_ready(event.item, "delta_not_ready").await;
+                Delivery::Later
+            }
+            Ok(Applied::NotReady(_)) | Err(_) => Delivery::Later,
+        }
+    }
+}
+
+/// A counter that is not ready may be one whose install is on its way; after this it is rebuilt.
+const NOT_READY_PATIENCE_MS: u64 = 200;

@@ -1,0 +1,24 @@
+//! The expiry worker: ends orders that were not paid in time. The compare-and-set of each decides against a payment.
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use rand::seq::SliceRandom as _;
+
+use super::{Round, WorkerSettings};
+use crate::flow::{Flow, Refusal};
+
+/// Orders looked up at a time.
+const LIMIT: u32 = 500;
+/// Orders ended at once.
+const AT_ONCE: usize = 4;
+
+pub(super) async fn round(flow: &Flow, _settings: &WorkerSettings) -> Result<Round, Refusal> {
+    let mut due = flow.ledger().expired(LIMIT).await?;
+    // Several instances read the same list: in shuffled order they mostly work on different orders.
+    due.shuffle(&mut rand::rng());
+    let found = due.len();
+    let results: Vec<Result<bool, Refusal>> =
+        stream::iter(due).map(|order| async move { flow.expire(&order).await }).buffer_unordered(AT_ONCE).collect().await;
+    results.into_iter().collect::<Result<Vec<bool>, Refusal>>()?;
+    Ok(if found >= LIMIT as usize { Round::Busy } else { Round::Idle })
+}

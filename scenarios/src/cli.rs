@@ -1,0 +1,136 @@
+//! Options of `flash-sale`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use harness::scenario::{Mix, Processes};
+use harness::seed::Seed;
+
+use crate::flash_sale::FlashSale;
+
+/// Where the stores come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BackendName {
+    /// Own Redis and MySQL processes in a private folder on free ports
+    Process,
+    /// Servers that somebody else runs: needs --redis-url and --mysql-url
+    External,
+}
+
+/// Sells out a flash sale on real servers and judges the evidence.
+///
+/// Exit codes: 0 held, 1 violated, 2 usage, 3 inconclusive, 4 rig failed, 5 budget missed, 130 interrupted.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "flash-sale", version)]
+pub struct FlashSaleArgs {
+    /// Units of the hot SKU; 0 leaves it out
+    #[arg(long, default_value_t = 10_000, value_name = "UNITS")]
+    pub stock: u64,
+    /// Ordinary SKUs beside the hot one
+    #[arg(long, default_value_t = 20, value_name = "COUNT")]
+    pub skus: u32,
+    /// Units of each ordinary SKU
+    #[arg(long, default_value_t = 50, value_name = "UNITS")]
+    pub sku_stock: u64,
+    /// New orders due per second in the spike; warm-up and tail have a quarter of it
+    #[arg(long, default_value_t = 2_000.0, value_name = "PER_S")]
+    pub rate: f64,
+    /// Units asked for, as a multiple of the supply; decides how long the spike lasts
+    #[arg(long, default_value_t = 3.0, value_name = "FACTOR")]
+    pub demand: f64,
+    /// Length of the spike in seconds, instead of --demand
+    #[arg(long, value_name = "S", conflicts_with = "demand")]
+    pub duration: Option<f64>,
+    /// Share of orders sent twice with the same id, 0 to 1
+    #[arg(long, default_value_t = 0.05, value_name = "SHARE")]
+    pub duplicates: f64,
+    /// Share of those duplicates sent at the same instant to another process, 0 to 1
+    #[arg(long, default_value_t = 0.4, value_name = "SHARE")]
+    pub concurrent_duplicates: f64,
+    /// Share of orders that their user cancels, 0 to 1
+    #[arg(long, default_value_t = 0.03, value_name = "SHARE")]
+    pub cancels: f64,
+    /// Share of orders that their user pays, 0 to 1
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    pub payments: f64,
+    /// Share of orders that their user reads back, 0 to 1
+    #[arg(long, default_value_t = 0.02, value_name = "SHARE")]
+    pub reads: f64,
+    /// Different users
+    #[arg(long, default_value_t = 100_000, value_name = "COUNT")]
+    pub users: u64,
+    /// Most units in one order; quantities are drawn evenly from 1 to this
+    #[arg(long, default_value_t = 1, value_name = "UNITS")]
+    pub quantity: u32,
+    /// Seed of every draw; a fresh one by default, printed so that the run can be repeated
+    #[arg(long)]
+    pub seed: Option<Seed>,
+    /// Service processes that answer HTTP
+    #[arg(long, default_value_t = 2, value_name = "COUNT")]
+    pub api: u16,
+    /// Service processes that run the workers
+    #[arg(long, default_value_t = 2, value_name = "COUNT")]
+    pub workers: u16,
+    /// p99 budget of accepted and of refused creates, milliseconds
+    #[arg(long, default_value_t = 10.0, value_name = "MS")]
+    pub p99: f64,
+    /// Where the stores come from; external if both URLs are given
+    #[arg(long, value_enum)]
+    pub backend: Option<BackendName>,
+    /// Redis to use instead of an own one: redis://host:port/
+    #[arg(long, env = "HOLDFAST_REDIS_URL", hide_env_values = true, value_name = "URL", requires = "mysql_url")]
+    pub redis_url: Option<String>,
+    /// MySQL or MariaDB to use instead of an own one: mysql://user:password@host:port/database
+    #[arg(long, env = "HOLDFAST_MYSQL_URL", hide_env_values = true, value_name = "URL", requires = "redis_url")]
+    pub mysql_url: Option<String>,
+    /// Empty external stores that already hold a sale
+    #[arg(long)]
+    pub wipe: bool,
+    /// Folder of the reports
+    #[arg(long, default_value = "reports", value_name = "DIR")]
+    pub reports: PathBuf,
+}
+
+impl FlashSaleArgs {
+    /// The sale that the options describe.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; the scenario checks the range")]
+    pub fn sale(&self) -> FlashSale {
+        let standard = FlashSale::default();
+        FlashSale {
+            stock: self.stock,
+            skus: self.skus,
+            sku_stock: self.sku_stock,
+            rate_per_s: self.rate,
+            demand: self.demand,
+            spike_ms: self.duration.map(|seconds| (seconds * 1e3).round() as u64),
+            mix: Mix {
+                users: self.users,
+                duplicates: self.duplicates,
+                concurrent_duplicates: self.concurrent_duplicates,
+                cancels: self.cancels,
+                payments: self.payments,
+                reads: self.reads,
+                quantity_max: self.quantity,
+                ..standard.mix
+            },
+            processes: Processes { api: self.api, worker: self.workers },
+            latency_p99_budget_ms: self.p99,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_of_the_options_are_those_of_the_scenario() {
+        assert_eq!(FlashSaleArgs::parse_from(["flash-sale"]).sale(), FlashSale::default());
+    }
+
+    #[test]
+    fn one_url_without_the_other_is_a_usage_error() {
+        assert!(FlashSaleArgs::try_parse_from(["flash-sale", "--redis-url", "redis://h/"]).is_err());
+    }
+}

@@ -1,0 +1,135 @@
+//! What both programs do before and after their work: become the service when asked to, listen for Ctrl-C, know their own identity.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use clap::Parser as _;
+use harness::stack::ServiceCommand;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Hidden first argument that turns the program into a process of the service.
+const SERVICE: &str = "__service";
+
+/// Runs as the service if the first argument says so. The service that is tested is this very binary, so it can not be stale.
+#[must_use]
+pub fn serve_if_asked() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next()?;
+    if arguments.next()? != SERVICE {
+        return None;
+    }
+    reference::start_logging();
+    let config = reference::config::Config::parse_from(std::iter::once(program).chain(arguments));
+    Some(match reference::app::run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln_plain(&format!("ended: {error}"));
+            ExitCode::FAILURE
+        }
+    })
+}
+
+/// How the harness starts the service: this binary again. `/proc/self/exe` keeps naming the running image after a rebuild.
+///
+/// # Errors
+/// The system cannot tell which program runs.
+pub fn service_command() -> std::io::Result<ServiceCommand> {
+    let own = Path::new("/proc/self/exe");
+    let program = if own.exists() { own.to_owned() } else { std::env::current_exe()? };
+    Ok(ServiceCommand { program, leading: vec![SERVICE.to_owned()] })
+}
+
+/// A token that is cancelled by the first SIGINT or SIGTERM. A second one ends the program at once; the watchdog cleans up.
+///
+/// # Errors
+/// The signals cannot be listened for.
+pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        for round in 0.. {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            if round > 0 {
+                end_at_once();
+            }
+            eprintln_plain("interrupted: stopping the load, keeping the evidence (again: end at once)");
+            told.cancel();
+        }
+    });
+    Ok(stop)
+}
+
+#[expect(clippy::exit, reason = "a second Ctrl-C means now")]
+fn end_at_once() -> ! {
+    std::process::exit(130)
+}
+
+/// Commit of the source tree that the program was started in, `-dirty` if it was changed, `unknown` if there is none.
+#[must_use]
+pub fn source_commit() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+        String::from_utf8(output.stdout).ok().map(|text| text.trim().to_owned())
+    };
+    let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return "unknown".to_owned() };
+    let dirty = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| !changes.is_empty());
+    if dirty { format!("{commit}-dirty") } else { commit }
+}
+
+/// The command line that repeats a run: the options as given, with the seed.
+#[must_use]
+pub fn repeat_command(program: &str, seed: harness::seed::Seed) -> String {
+    let given: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut words: Vec<String> = given.iter().map(|word| quoted(&word.to_string_lossy())).collect();
+    if !words.iter().any(|word| word == "--seed" || word.starts_with("--seed=")) {
+        words.push(format!("--seed {seed}"));
+    }
+    format!("cargo run --release --bin {program} -- {}", words.join(" "))
+}
+
+/// A word as a POSIX shell would read it back. Passwords in URLs are left out.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./:,+@%".contains(&byte);
+    let word = without_password(word);
+    if !word.is_empty() && word.bytes().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// `scheme://user:password@host` with the password replaced by `***`.
+fn without_password(word: &str) -> String {
+    let Some((scheme, rest)) = word.split_once("://") else { return word.to_owned() };
+    let Some((user, host)) = rest.rsplit_once('@') else { return word.to_owned() };
+    let user = user.split_once(':').map_or_else(|| user.to_owned(), |(name, _)| format!("{name}:***"));
+    format!("{scheme}://{user}@{host}")
+}
+
+/// A folder given by a person, absolute.
+///
+/// # Errors
+/// The present folder cannot be told.
+pub fn absolute(folder: &Path) -> std::io::Result<PathBuf> {
+    std::path::absolute(folder)
+}
+
+#[expect(clippy::print_stderr, reason = "a program speaks to its user")]
+pub(crate) fn eprintln_plain(text: &str) {
+    eprintln!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_command_line_is_quoted_and_holds_no_password() {
+        assert_eq!(quoted("--stock=5"), "--stock=5");
+        assert_eq!(quoted("two words"), "'two words'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(without_password("mysql://u:secret@h:1/d"), "mysql://u:***@h:1/d");
+        assert_eq!(without_password("--mysql-url=mysql://u:secret@h/d"), "--mysql-url=mysql://u:***@h/d");
+        assert_eq!(without_password("redis://h:1/"), "redis://h:1/");
+    }
+}

@@ -1,0 +1,133 @@
+//! The main job: one hot item and many ordinary ones sell out under a rush of several times their stock.
+//!
+//! In: the numbers that a person chooses. Out: a [`Scenario`] with a warm-up, a spike and a tail.
+
+use harness::scenario::{ItemId, Limits, LoadStretch, Mix, Phase, Processes, Promises, SaleItem, Scenario};
+use harness::seed::Seed;
+
+/// The numbers of a flash sale.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FlashSale {
+    /// Units of the hot item.
+    pub stock: u64,
+    /// Ordinary items beside it.
+    pub skus: u32,
+    /// Units of each ordinary item.
+    pub sku_stock: u64,
+    /// New orders due per second in the spike.
+    pub rate_per_s: f64,
+    /// Orders asked for, as a multiple of the supply; decides the length of the spike.
+    pub demand: f64,
+    /// Length of the spike, if it is not to follow from the demand.
+    pub spike_ms: Option<u64>,
+    /// Who asks for what.
+    pub mix: Mix,
+    /// Service processes.
+    pub processes: Processes,
+    /// p99 budget of a create.
+    pub latency_p99_budget_ms: f64,
+}
+
+/// Share of the spike's rate that is due in warm-up and tail.
+const CALM: f64 = 0.25;
+const WARM_UP_MS: u64 = 2_000;
+const TAIL_MS: u64 = 3_000;
+/// Shortest spike: below it a percentile over time says nothing.
+const SPIKE_MS_MIN: u64 = 1_000;
+
+impl Default for FlashSale {
+    fn default() -> Self {
+        Self {
+            stock: 10_000,
+            skus: 20,
+            sku_stock: 50,
+            rate_per_s: 2_000.0,
+            demand: 3.0,
+            spike_ms: None,
+            mix: Mix {
+                users: 100_000,
+                duplicates: 0.05,
+                concurrent_duplicates: 0.4,
+                cancels: 0.03,
+                payments: 0.0,
+                reads: 0.02,
+                think_ms: (20, 2_000),
+                quantity_max: 1,
+            },
+            processes: Processes { api: 2, worker: 2 },
+            latency_p99_budget_ms: 10.0,
+        }
+    }
+}
+
+impl FlashSale {
+    /// The plan for a seed. It may still break a rule of [`Scenario::check`].
+    #[must_use]
+    pub fn scenario(&self, seed: Seed) -> Scenario {
+        let calm = self.rate_per_s * CALM;
+        let stretch = |name: &str, phase, duration_ms, rate_per_s| LoadStretch { name: name.to_owned(), phase, duration_ms, rate_per_s };
+        Scenario {
+            name: "flash_sale".to_owned(),
+            seed,
+            items: self.items(),
+            stretches: vec![
+                stretch("warm-up", Phase::Warmup, WARM_UP_MS, calm),
+                stretch("spike", Phase::Baseline, self.spike_ms(), self.rate_per_s),
+                stretch("tail", Phase::Baseline, TAIL_MS, calm),
+            ],
+            mix: self.mix.clone(),
+            processes: self.processes,
+            limits: Limits::default(),
+            promises: Promises { latency_p99_budget_ms: self.latency_p99_budget_ms, ..Promises::default() },
+        }
+    }
+
+    /// Demand follows supply, so that every item sells out at about the same time.
+    fn items(&self) -> Vec<SaleItem> {
+        let item = |sku: u64, opening: u64| SaleItem { item: ItemId { store: 1, product: 1, sku }, opening, weight: opening };
+        let ordinary = (0..u64::from(self.skus)).map(|index| item(index + 2, self.sku_stock));
+        let hot = (self.stock > 0).then(|| item(1, self.stock));
+        hot.into_iter().chain(ordinary).collect()
+    }
+
+    /// Length of the spike: what is left of the demand after warm-up and tail, at the spike's rate.
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "numbers of a plan, checked afterwards")]
+    fn spike_ms(&self) -> u64 {
+        let supply = self.items().iter().map(|sale| sale.opening).sum::<u64>() as f64;
+        let calm_orders = self.rate_per_s * CALM * (WARM_UP_MS + TAIL_MS) as f64 / 1e3;
+        // Mean units of an order: quantities are drawn evenly from 1 to the maximum.
+        let units = f64::midpoint(1.0, f64::from(self.mix.quantity_max));
+        let needed = ((supply * self.demand / units - calm_orders) / self.rate_per_s * 1e3).ceil();
+        self.spike_ms.unwrap_or((needed.max(0.0) as u64).max(SPIKE_MS_MIN))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_asks_for_three_times_its_supply() {
+        let scenario = FlashSale::default().scenario(Seed(1));
+        assert_eq!(scenario.check(), Ok(()));
+        assert_eq!(scenario.items.len(), 21);
+        assert_eq!(scenario.supply(), 11_000);
+        assert!((scenario.expected_orders() - 33_000.0).abs() < 10.0, "{}", scenario.expected_orders());
+    }
+
+    #[test]
+    fn numbers_that_make_no_sale_are_refused_with_the_field() {
+        let broken = [
+            FlashSale { stock: 0, skus: 0, ..FlashSale::default() },
+            FlashSale { rate_per_s: 0.0, ..FlashSale::default() },
+            FlashSale { rate_per_s: f64::NAN, ..FlashSale::default() },
+            FlashSale { sku_stock: 0, ..FlashSale::default() },
+            FlashSale { spike_ms: Some(100_000_000), ..FlashSale::default() },
+            FlashSale { processes: Processes { api: 0, worker: 1 }, ..FlashSale::default() },
+        ];
+        for sale in broken {
+            let error = sale.scenario(Seed(1)).check().expect_err("out of range");
+            assert!(!error.field.is_empty() && !error.why.is_empty(), "{sale:?}");
+        }
+    }
+}
