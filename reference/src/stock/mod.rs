@@ -3,6 +3,21 @@
 //! In: items, orders, tokens. Out: typed replies. Redis is a volatile admission counter; nothing here decides who owns
 //! units for good.
 
+mod client;
+mod connection;
+mod failure;
+mod identity;
+mod installer;
+mod keys;
+mod lane;
+mod reply;
+mod script;
+mod settings;
+
+pub use client::Stock;
+pub use installer::Installer;
+pub use settings::StockSettings;
+
 use crate::domain::{Epoch, Member, Quantity, Token};
 
 /// Why a script did nothing because the counter of the item is not of this connection's Redis process or not whole.

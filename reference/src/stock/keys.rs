@@ -1,0 +1,51 @@
+//! Names of the Redis keys of an item. Its `store:product:sku` in literal braces is the Cluster hash tag, so all of them share a slot.
+
+use std::fmt;
+
+use crate::domain::Item;
+
+/// A key, written when it is put into a command.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Key<'a> {
+    /// Units available.
+    Stock(Item),
+    /// Epoch, incarnation, version, copy of the stock.
+    Meta(Item),
+    /// Unresolved locks.
+    Lock(Item),
+    /// Which token an order got.
+    Deduct(&'a str, Item),
+    /// An increase was applied.
+    Delta(&'a str, Item),
+}
+
+impl fmt::Display for Key<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stock(item) => write!(f, "inventory:stock:{{{item}}}"),
+            Self::Meta(item) => write!(f, "inventory:meta:{{{item}}}"),
+            Self::Lock(item) => write!(f, "inventory:lock:{{{item}}}"),
+            Self::Deduct(order, item) => write!(f, "inventory:deduct:{order}:{{{item}}}"),
+            Self::Delta(event, item) => write!(f, "inventory:delta:{event}:{{{item}}}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_the_names_of_the_protocol() {
+        let item = Item::new(1, 2, 3).unwrap();
+        let keys = [Key::Stock(item), Key::Meta(item), Key::Lock(item), Key::Deduct("o-1", item), Key::Delta("C.o-1", item)];
+        let names = [
+            "inventory:stock:{1:2:3}",
+            "inventory:meta:{1:2:3}",
+            "inventory:lock:{1:2:3}",
+            "inventory:deduct:o-1:{1:2:3}",
+            "inventory:delta:C.o-1:{1:2:3}",
+        ];
+        assert_eq!(keys.map(|key| key.to_string()), names);
+    }
+}
