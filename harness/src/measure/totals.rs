@@ -27,10 +27,10 @@ pub fn outcomes(history: &History) -> Vec<OutcomeCount> {
     counts.into_iter().map(named).collect()
 }
 
-/// Each stretch of a phase: from its mark to the next mark, or to the last event of the run.
+/// Each stretch of a phase: from its mark to the next mark, or, for the last, to the last request.
 #[must_use]
 pub fn stretches(history: &History) -> Vec<(Phase, Offset, Offset)> {
-    let last = last_event(history);
+    let last = history.operations.iter().map(|op| op.sent).max().unwrap_or_default();
     let ends = history.phases.iter().skip(1).map(|mark| mark.at).chain([last]);
     history.phases.iter().zip(ends).map(|(mark, end)| (mark.what.name, mark.at, end.max(mark.at))).collect()
 }

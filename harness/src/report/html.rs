@@ -13,13 +13,10 @@ use super::files::form_error;
 use super::folder::HTML;
 use super::outcome::{Weight, weight};
 use super::{OutcomeClass, Report, ReportError, calendar, stories};
-use crate::history::operation::History;
-use crate::history::record::FaultStep;
-use crate::invariants::{Evidence, Finding, Violation};
-use crate::measure::{Latency, LatencyRow};
-
-/// Counter-examples that are open when the page opens.
-const OPEN_STORIES: usize = 2;
+use crate::history::operation::{History, Timed};
+use crate::history::record::{FaultMark, FaultStep};
+use crate::invariants::{Evidence, Finding, Story, Verdict, Violation};
+use crate::measure::{Latency, LatencyRow, OutcomeCount};
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -163,31 +160,36 @@ fn claim(finding: &Finding) -> Claim<'_> {
 }
 
 fn trials(findings: &[Finding]) -> Vec<Trial<'_>> {
-    let mut shown = 0;
-    let mut trial = |finding| {
-        let examples = examples(finding, shown);
-        shown += examples.len();
-        let total = match &finding.verdict {
-            crate::invariants::Verdict::Violated { count, .. } => count.get(),
-            _ => 0,
-        };
-        Trial { finding, summary: verdict_detail(&finding.verdict), hidden: total.saturating_sub(examples.len() as u64), examples }
+    let trial = |finding| {
+        let examples = examples(finding);
+        let hidden = found(finding).saturating_sub(examples.len() as u64);
+        Trial { finding, summary: verdict_detail(&finding.verdict), hidden, examples }
     };
-    findings.iter().filter(|finding| finding.verdict.is_violated()).map(&mut trial).collect()
+    findings.iter().filter(|finding| finding.verdict.is_violated()).map(trial).collect()
 }
 
-fn examples(finding: &Finding, shown: usize) -> Vec<Example<'_>> {
-    let line = |line: &crate::invariants::Story| [stories::time(line.at), line.lane.clone(), line.what.clone()];
-    let example = |(index, violation): (usize, &'_ Violation)| (shown + index < OPEN_STORIES, violation.story.iter().map(line).collect());
-    let told = finding.verdict.violations().iter().enumerate().map(|(index, violation)| (violation, example((index, violation))));
-    told.map(|(violation, (open, story))| Example {
-        violation,
-        open,
-        concerns: stories::concerns(violation).join(" · "),
-        orders: if violation.orders.len() > 5 { violation.orders.join(" ") } else { String::new() },
-        story,
-    })
-    .collect()
+/// Counter-examples found, the ones without a story among them.
+const fn found(finding: &Finding) -> u64 {
+    match &finding.verdict {
+        Verdict::Violated { count, .. } => count.get(),
+        _ => 0,
+    }
+}
+
+/// The counter-examples of a claim; the first, which is the worst, stands open.
+fn examples(finding: &Finding) -> Vec<Example<'_>> {
+    let line = |line: &Story| [stories::time(line.at), line.lane.clone(), line.what.clone()];
+    let all_orders = |violation: &Violation| (violation.orders.len() > stories::ORDERS_NAMED).then(|| violation.orders.join(" "));
+    let numbered = finding.verdict.violations().iter().enumerate();
+    numbered
+        .map(|(index, violation)| Example {
+            violation,
+            open: index == 0,
+            concerns: stories::concerns(violation).join(" · "),
+            orders: all_orders(violation).unwrap_or_default(),
+            story: violation.story.iter().map(line).collect(),
+        })
+        .collect()
 }
 
 /// One table a phase, the judged one first and open; phases follow in order of time, `load` last.
@@ -223,7 +225,7 @@ fn outcomes(report: &Report) -> Vec<[String; 5]> {
         *totals.entry(&line.function).or_default() += line.count;
     }
     let share = |function: &str, count: u64| count as f64 * 100.0 / totals.get(function).copied().unwrap_or(1).max(1) as f64;
-    let line = |line: &crate::measure::OutcomeCount| {
+    let line = |line: &OutcomeCount| {
         let share = format!("{:.2} %", share(&line.function, line.count));
         [line.function.clone(), line.class.clone(), line.why.replace('_', " "), count(line.count), share]
     };
@@ -246,7 +248,7 @@ fn generator(report: &Report) -> Vec<(&'static str, String)> {
 fn faults(history: &History) -> Vec<[String; 5]> {
     let injected = history.faults.iter().filter(|mark| mark.what.step == FaultStep::Injected);
     let of = |id: u32, step: FaultStep| history.faults.iter().find(move |mark| mark.what.id == id && mark.what.step == step);
-    let row = |mark: &crate::history::operation::Timed<crate::history::record::FaultMark>| {
+    let row = |mark: &Timed<FaultMark>| {
         let healed = of(mark.what.id, FaultStep::Healed).map_or_else(|| "never".to_owned(), |end| end.at.to_string());
         let proof = of(mark.what.id, FaultStep::Bit).map_or_else(|| "did not bite".to_owned(), |bit| bit.what.proof.clone());
         [mark.what.kind.clone(), mark.what.target.clone(), mark.at.to_string(), healed, proof]

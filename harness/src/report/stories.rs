@@ -7,7 +7,7 @@ use crate::clock::Offset;
 use crate::invariants::Violation;
 
 /// Order ids named in one line; the rest is counted.
-const ORDERS_NAMED: usize = 5;
+pub const ORDERS_NAMED: usize = 5;
 
 /// A time, or a dash of the same meaning everywhere: the history does not date it.
 #[must_use]
