@@ -4,7 +4,37 @@
 //! survives a crash of the harness, and, read back from it, paired [`operation::Operation`]s ([`pairing`]).
 
 pub mod journal;
+pub mod line;
 pub mod operation;
 pub mod pairing;
 pub mod record;
 pub mod recorder;
+
+use std::path::{Path, PathBuf};
+
+/// Why a history could not be written or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryError {
+    /// The file could not be made, written or read.
+    #[error("{act} {path}: {why}")]
+    File {
+        /// What was tried: `create`, `write`, `read`.
+        act: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        why: String,
+    },
+    /// The recorder is gone; what happens from here on would leave no evidence, so the run must stop.
+    #[error("record what happens: the recorder has ended: {why}")]
+    Lost {
+        /// Why it ended.
+        why: String,
+    },
+}
+
+impl HistoryError {
+    pub(crate) fn file(act: &'static str, path: &Path, error: &std::io::Error) -> Self {
+        Self::File { act, path: path.to_owned(), why: error.to_string() }
+    }
+}

@@ -14,8 +14,12 @@ pub struct Evidence {
     pub history: History,
     /// What both stores held, at each stop: after the load, after the drain. Empty if the run was cut off before.
     pub stops: Vec<Stop>,
-    /// Why parts of the evidence cannot be trusted, in words: changed files, missing files, bad frames.
+    /// Why parts of the evidence cannot be read, in words: missing history, bad frames, files that do not parse. Claims that lean on
+    /// them cannot be judged.
     pub damage: Vec<String>,
+    /// Evidence files that were changed or removed since the run wrote them, in words. They are readable and judged as they stand: a
+    /// violation in them convicts, but nothing in them can prove that a claim held.
+    pub edited: Vec<String>,
 }
 
 impl Evidence {

@@ -1,9 +1,23 @@
 //! Figures of a run, computed from its history alone.
 //!
 //! In: a [`History`](crate::history::operation::History). Out: [`Measurements`]. Live counters are decoration; these are the numbers.
-//! No async, no sockets, no clock.
+//! No async, no sockets, no clock. It judges nothing: limits belong to the invariants.
+//!
+//! [`histogram`] holds one set of latencies, [`sets`] the table and the spectra, [`curves`] the buckets over time, [`totals`] the sums.
+
+pub mod curves;
+pub mod histogram;
+pub mod sets;
+pub mod totals;
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::clock::Offset;
+use crate::history::operation::{History, Operation};
+use crate::history::record::{FailCode, InfoCause, Outcome};
+use crate::scenario::plan::Plan;
 
 /// Percentiles of one set of operations, in milliseconds. `count` says what they stand on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -48,7 +62,7 @@ pub struct LatencyRow {
 pub struct Bucket {
     /// Start of the bucket, ms from the start of the run.
     pub at_ms: u64,
-    /// Operations due in the bucket.
+    /// Arrivals due in the bucket, shed ones among them.
     pub offered: u64,
     /// Operations that ended `ok` in the bucket.
     pub ok: u64,
@@ -114,18 +128,18 @@ pub struct Generator {
     pub in_flight_max: u64,
 }
 
-/// Throughput of the judged phases, per second.
+/// Throughput of the judged phases (baseline), per second, by the time of the answer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Throughput {
     /// Length of the judged phases, seconds.
     pub seconds: f64,
     /// Operations due per second.
     pub offered_per_s: f64,
-    /// Operations answered per second.
+    /// Operations with a definite answer of the service per second.
     pub achieved_per_s: f64,
-    /// Orders accepted, and by that durable, per second.
+    /// Different orders accepted, and by that durable, per second.
     pub accepted_per_s: f64,
-    /// Orders refused per second.
+    /// Refusals of `create_order` per second.
     pub refused_per_s: f64,
 }
 
@@ -146,4 +160,45 @@ pub struct Measurements {
     pub throughput: Throughput,
     /// The generator.
     pub generator: Generator,
+}
+
+/// Computes all figures of a run. Pure: the same plan and history give the same figures.
+#[must_use]
+pub fn measure(plan: &Plan, history: &History) -> Measurements {
+    let deadline = Duration::from_millis(plan.scenario.limits.request_timeout_ms);
+    let sets = sets::LatencySets::collect(&history.operations, deadline);
+    Measurements {
+        latency: sets.rows(),
+        spectra: sets.spectra(),
+        bucket_ms: curves::BUCKET_MS,
+        buckets: curves::buckets(history, deadline),
+        outcomes: totals::outcomes(history),
+        throughput: totals::throughput(history),
+        generator: totals::generator(plan, history),
+    }
+}
+
+/// Time from `from` to the answer. A timeout counts as its deadline or more, and so does an operation that was never answered:
+/// nobody may look fast by not answering.
+#[must_use]
+pub fn elapsed(op: &Operation, from: Offset, deadline: Duration) -> Duration {
+    let measured = op.answered.map_or(Duration::ZERO, |answered| answered.since(from));
+    match op.outcome {
+        Outcome::Info(InfoCause::Timeout | InfoCause::RunEnded) => measured.max(deadline),
+        _ => measured,
+    }
+}
+
+/// Whether the service itself refused: a definite `fail` that is not a request which never left the client.
+#[must_use]
+pub const fn is_refusal(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Fail(code) if !matches!(code, FailCode::NotSent))
+}
+
+/// Class and reason of an outcome, by the names used in files: `("fail", "sold_out")`; the reason of `ok` is empty.
+#[must_use]
+pub fn outcome_names(outcome: Outcome) -> (String, String) {
+    let json = serde_json::to_value(outcome).unwrap_or_default();
+    let text = |field: &str| json.get(field).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    (text("out"), text("why"))
 }

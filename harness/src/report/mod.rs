@@ -1,14 +1,64 @@
 //! The run folder and what people and machines read in it.
 //!
 //! In: evidence, findings, measurements. Out: `report.json`, `report.html`, `report.md`, `junit.xml`, `latency.hlog`, and the exit code.
-//! No async, no sockets, no clock.
+//! No async, no sockets, no clock. It judges no claim: it weighs findings that others made.
+//!
+//! [`folder`] names and keeps the files, [`reload`] reads evidence back, [`outcome`](outcome::outcome) weighs; one file for each
+//! thing that is written.
+
+mod calendar;
+pub mod charts;
+pub mod console;
+pub mod figures;
+pub mod files;
+pub mod folder;
+pub mod hlog;
+pub mod html;
+pub mod junit;
+pub mod markdown;
+pub mod not_tested;
+pub mod outcome;
+pub mod reload;
+pub mod stories;
+pub mod warnings;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::invariants::Finding;
+use crate::invariants::{Evidence, Finding};
 use crate::measure::Measurements;
+
+pub use folder::RunFolder;
+pub use reload::load_evidence;
+
+/// Version of `run.json` and `report.json`.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Why a report could not be written or read back. Every variant names the act and the file.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// A file or folder could not be read or written.
+    #[error("{act} {path}: {source}")]
+    Io {
+        /// `read`, `write`, `create`, ...
+        act: &'static str,
+        /// Which.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The content is not what the file should hold, or cannot be put into its form.
+    #[error("{act} {path}: {why}")]
+    Form {
+        /// `parse`, `render`, ...
+        act: &'static str,
+        /// Which.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+}
 
 /// How a run ended. Precedence, strongest first: interrupted, usage, rig failed, violated, inconclusive, budget missed, held;
 /// a violation on sound evidence is not masked by a later rig error.
@@ -120,4 +170,42 @@ pub struct Report {
     pub measurements: Measurements,
     /// What this run did not test, in words.
     pub not_tested: Vec<String>,
+    /// What a reader must know before believing the rest: damage, edited files, a run that was cut off.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// Weighs the findings and writes every file of the report into the folder: `latency.hlog`, `report.md`, `junit.xml`, `report.html`, and
+/// `report.json` last. Each is written beside its place and renamed into it.
+///
+/// # Errors
+/// A file that could not be rendered or written; files before it are in place.
+pub fn write_report(
+    folder: &RunFolder,
+    evidence: &Evidence,
+    identity: &RunIdentity,
+    findings: Vec<Finding>,
+    measurements: Measurements,
+) -> Result<Report, ReportError> {
+    let report = assemble(evidence, identity, findings, measurements);
+    files::write(&folder.file(folder::LATENCY), &hlog::render(&evidence.history, &evidence.plan, identity)?)?;
+    files::write(&folder.file(folder::MARKDOWN), markdown::render(&report).as_bytes())?;
+    files::write(&folder.file(folder::JUNIT), junit::render(&report)?.as_bytes())?;
+    files::write(&folder.file(folder::HTML), html::render(&report, evidence)?.as_bytes())?;
+    files::write_json(&folder.file(folder::REPORT), &report)?;
+    Ok(report)
+}
+
+/// The report of a run as data, without writing anything.
+#[must_use]
+pub fn assemble(evidence: &Evidence, identity: &RunIdentity, findings: Vec<Finding>, measurements: Measurements) -> Report {
+    Report {
+        schema_version: SCHEMA_VERSION,
+        outcome: outcome::outcome(identity, &findings, evidence, &measurements),
+        run: identity.clone(),
+        not_tested: not_tested::not_tested(evidence, &identity.servers),
+        warnings: warnings::warnings(evidence, identity, &measurements),
+        findings,
+        measurements,
+    }
 }

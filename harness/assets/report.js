@@ -1,0 +1,178 @@
+// Draws the plots of a report from the data that the page carries. Needs uPlot; reaches for nothing outside the page.
+(() => {
+  "use strict";
+  const data = JSON.parse(document.getElementById("charts").textContent);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const palettes = {
+    light: {
+      ink: "#565c63", grid: "#e6e8ea", blue: "#0b5cad", sky: "#5b9bd5", orange: "#c25700", grey: "#7b838b", red: "#b3201f", violet: "#7a3fb0",
+      phase: ["rgba(90,100,110,.10)", "rgba(11,92,173,.05)"], fault: "rgba(179,32,31,.12)",
+    },
+    dark: {
+      ink: "#a3abb3", grid: "#2b3136", blue: "#6db3f8", sky: "#3f78ad", orange: "#f39a4b", grey: "#8d959d", red: "#ff938c", violet: "#c79bf2",
+      phase: ["rgba(200,210,220,.09)", "rgba(109,179,248,.06)"], fault: "rgba(255,147,140,.16)",
+    },
+  };
+  const number = (value, digits) => value.toLocaleString("en", { maximumFractionDigits: digits });
+  const ms = (_, value) => (value == null ? "–" : number(value, value < 1 ? 3 : value < 10 ? 2 : 1) + " ms");
+  const perSecond = (_, value) => (value == null ? "–" : number(value, 0) + "/s");
+  const at = (_, value) => (value == null ? "–" : value.toFixed(1) + " s");
+  const font = "12px system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif";
+
+  // Phases and faults behind the curves; a name where there is room for it, each fault one line lower.
+  const bands = (palette) => ({
+    hooks: {
+      drawClear: [(plot) => {
+        const { ctx, bbox } = plot;
+        const ratio = devicePixelRatio || 1;
+        ctx.save();
+        ctx.beginPath();
+        ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+        ctx.clip();
+        ctx.font = 11 * ratio + "px system-ui, sans-serif";
+        ctx.textBaseline = "top";
+        ctx.textAlign = "left";
+        data.spans.forEach((span, index) => {
+          const from = Math.max(plot.valToPos(span.from, "x", true), bbox.left);
+          const to = Math.min(plot.valToPos(span.to, "x", true), bbox.left + bbox.width);
+          if (to <= from) return;
+          ctx.fillStyle = span.kind === "fault" ? palette.fault : palette.phase[index % 2];
+          ctx.fillRect(from, bbox.top, to - from, bbox.height);
+          if (ctx.measureText(span.name).width + 8 * ratio < to - from) {
+            ctx.fillStyle = palette.ink;
+            ctx.fillText(span.name, from + 4 * ratio, bbox.top + (span.kind === "fault" ? 18 : 4) * ratio);
+          }
+        });
+        ctx.restore();
+      }],
+    },
+  });
+
+  const budgetLine = (palette) => ({
+    hooks: {
+      draw: [(plot) => {
+        const { ctx, bbox } = plot;
+        const ratio = devicePixelRatio || 1;
+        const y = plot.valToPos(data.budget_ms, "y", true);
+        if (!(y > bbox.top && y < bbox.top + bbox.height)) return;
+        const label = "p99 budget " + number(data.budget_ms, 2) + " ms";
+        ctx.save();
+        ctx.strokeStyle = ctx.fillStyle = palette.red;
+        ctx.lineWidth = ratio;
+        ctx.setLineDash([6 * ratio, 4 * ratio]);
+        ctx.beginPath();
+        ctx.moveTo(bbox.left, y);
+        ctx.lineTo(bbox.left + bbox.width, y);
+        ctx.stroke();
+        ctx.font = 11 * ratio + "px system-ui, sans-serif";
+        ctx.textAlign = "right";
+        ctx.textBaseline = "bottom";
+        ctx.fillText(label, bbox.left + bbox.width - 4 * ratio, y - 2 * ratio);
+        ctx.restore();
+      }],
+    },
+  });
+
+  const axis = (palette, more) => ({
+    stroke: palette.ink, font, labelFont: font, labelSize: 18, grid: { stroke: palette.grid, width: 1 }, ticks: { stroke: palette.grid, width: 1 }, ...more,
+  });
+  const timeAxis = (palette) => axis(palette, { label: "seconds from the start of the run", size: 34, values: (_, ticks) => ticks.map((tick) => number(tick, 1)) });
+  const valueAxis = (palette, label) => axis(palette, { label, size: 52, values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : number(tick, 3))) });
+
+  // A logarithmic axis of whole decades around the data, so that a flat curve is not blown up to fill the plot.
+  const decades = (_, low, high) => {
+    if (low == null || high == null || !(high > 0)) return [0.1, 100];
+    const from = Math.floor(Math.log10(Math.max(low, 0.001)));
+    const to = Math.ceil(Math.log10(Math.max(high, 0.001)));
+    return [10 ** from, 10 ** (to > from ? to : from + 1)];
+  };
+  const logTicks = (plot, _, low, high) => {
+    const whole = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) whole.push(10 ** power);
+    const steps = whole.length > 4 ? [1] : [1, 2, 5];
+    return whole.flatMap((base) => steps.map((step) => base * step)).filter((tick) => tick >= low * 0.999 && tick <= high * 1.001);
+  };
+  const logAxis = (palette) => ({ ...valueAxis(palette, "ms, logarithmic"), splits: logTicks, filter: (_, ticks) => ticks });
+  // A logarithm knows no zero.
+  const positive = (values) => values.map((value) => (value == null ? null : Math.max(value, 0.001)));
+  const line = (label, stroke, value, more) => ({ label, stroke, value, width: 1.5, spanGaps: false, points: { size: 4 }, ...more });
+  const cursor = { sync: { key: "time", scales: ["x", null] }, drag: { x: true, y: false }, points: { size: 6 } };
+
+  const latencyPlot = (palette, size) => ({
+    options: {
+      ...size, cursor, plugins: [bands(palette), budgetLine(palette)],
+      scales: { x: { time: false }, y: { distr: 3, range: decades } },
+      axes: [timeAxis(palette), logAxis(palette)],
+      series: [
+        { label: "at", value: at },
+        line("accepted max", palette.grey, ms, { width: 1, dash: [2, 3] }),
+        line("accepted p99", palette.blue, ms, { width: 2 }),
+        line("accepted p50", palette.sky, ms),
+        line("refused p99", palette.orange, ms, { dash: [8, 3] }),
+      ],
+    },
+    columns: [data.at, ...["ok_max", "ok_p99", "ok_p50", "fail_p99"].map((name) => positive(data.latency[name]))],
+  });
+
+  const ratesPlot = (palette, size) => ({
+    options: {
+      ...size, cursor, plugins: [bands(palette)],
+      scales: { x: { time: false }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+      axes: [timeAxis(palette), valueAxis(palette, "operations per second")],
+      series: [
+        { label: "at", value: at },
+        line("offered", palette.grey, perSecond, { dash: [2, 3] }),
+        line("ok", palette.blue, perSecond),
+        line("refused", palette.orange, perSecond, { dash: [8, 3] }),
+        line("in doubt", palette.red, perSecond),
+        line("shed", palette.violet, perSecond, { dash: [4, 4] }),
+      ],
+    },
+    columns: [data.at, ...["offered", "ok", "fail", "info", "shed"].map((name) => data.rates[name])],
+  });
+
+  const percentileName = (nines) => (nines === 0 ? "0 %" : number(100 * (1 - 10 ** -nines), Math.max(0, Math.round(nines) - 2)) + " %");
+  const spectrumPlot = (palette, size) => {
+    const strokes = { "ok response": palette.blue, "ok service": palette.sky, "sold-out response": palette.orange };
+    const names = { "ok response": "accepted, response", "ok service": "accepted, service", "sold-out response": "sold out, response" };
+    const dashes = { "ok service": [3, 3], "sold-out response": [8, 3] };
+    return {
+      options: {
+        ...size, plugins: [budgetLine(palette)], cursor: { drag: { x: true, y: false }, points: { size: 6 } },
+        scales: { x: { time: false }, y: { distr: 3, range: decades } },
+        axes: [
+          axis(palette, {
+            label: "share of operations at or below, by nines", size: 34,
+            splits: (_, __, low, high) => Array.from({ length: 12 }, (___, nines) => nines).filter((nines) => nines >= low && nines <= high),
+            filter: (_, ticks) => ticks, values: (_, ticks) => ticks.map(percentileName),
+          }),
+          logAxis(palette),
+        ],
+        series: [
+          { label: "percentile", value: (_, nines) => (nines == null ? "–" : number(100 * (1 - 10 ** -nines), Math.ceil(nines)) + " %") },
+          ...data.spectra.map(({ name }) => line(names[name] || name, strokes[name] || palette.grey, ms, { spanGaps: true, width: 2, dash: dashes[name], points: { show: false } })),
+        ],
+      },
+      columns: uPlot.join(data.spectra.map((curve) => [curve.nines, positive(curve.ms)])),
+    };
+  };
+
+  const places = [["plot-latency", latencyPlot, 320], ["plot-rates", ratesPlot, 280], ["plot-spectrum", spectrumPlot, 320]];
+  let plots = [];
+  const draw = (palette, width) => {
+    plots.forEach((plot) => plot.destroy());
+    plots = places.flatMap(([id, make, height]) => {
+      const place = document.getElementById(id);
+      if (!place) return [];
+      const { options, columns } = make(palette, { width: width || place.clientWidth, height });
+      return [new uPlot(options, columns, place)];
+    });
+  };
+  const redraw = () => draw(dark.matches ? palettes.dark : palettes.light);
+  redraw();
+  document.querySelectorAll(".scripted").forEach((note) => (note.hidden = false));
+  dark.addEventListener("change", redraw);
+  addEventListener("beforeprint", () => draw(palettes.light, 680));
+  addEventListener("afterprint", redraw);
+  addEventListener("resize", () => plots.forEach((plot) => plot.setSize({ width: plot.root.parentNode.clientWidth, height: plot.height })));
+})();

@@ -1,0 +1,156 @@
+//! Data of the page's plots.
+//!
+//! In: measurements and history. Out: JSON in columns, short enough for a page of under 2 MB at 100 ms buckets, and safe inside a
+//! `<script>` element.
+
+use serde::Serialize;
+
+use crate::clock::Offset;
+use crate::history::operation::{History, Timed};
+use crate::history::record::{FaultMark, FaultStep};
+use crate::invariants::Evidence;
+use crate::measure::totals::{last_event, stretches};
+use crate::measure::{Bucket, Measurements, Spectrum};
+
+/// Everything that the page plots. Times in seconds from the start of the run.
+#[derive(Debug, Serialize)]
+pub struct Charts {
+    budget_ms: f64,
+    spans: Vec<Span>,
+    at: Vec<f64>,
+    rates: Rates,
+    latency: Percentiles,
+    spectra: Vec<Curve>,
+}
+
+/// A shaded stretch of time.
+#[derive(Debug, PartialEq, Serialize)]
+struct Span {
+    kind: &'static str,
+    name: String,
+    from: f64,
+    to: f64,
+}
+
+/// Operations per second by bucket.
+#[derive(Debug, Serialize)]
+struct Rates {
+    offered: Vec<f64>,
+    ok: Vec<f64>,
+    fail: Vec<f64>,
+    info: Vec<f64>,
+    shed: Vec<f64>,
+}
+
+/// Response times by bucket, ms; `null` where nothing was due.
+#[derive(Debug, Serialize)]
+struct Percentiles {
+    ok_p50: Vec<Option<f64>>,
+    ok_p99: Vec<Option<f64>>,
+    ok_max: Vec<Option<f64>>,
+    fail_p99: Vec<Option<f64>>,
+}
+
+/// A spectrum on an axis of nines: 1 is 90 %, 2 is 99 %.
+#[derive(Debug, Serialize)]
+struct Curve {
+    name: String,
+    nines: Vec<f64>,
+    ms: Vec<f64>,
+}
+
+impl Charts {
+    /// The data of one run.
+    #[must_use]
+    pub fn of(measurements: &Measurements, evidence: &Evidence) -> Self {
+        let buckets = &measurements.buckets;
+        let per_s = |count: fn(&Bucket) -> u64| buckets.iter().map(|bucket| per_second(count(bucket), measurements.bucket_ms)).collect();
+        let percentile = |value: fn(&Bucket) -> Option<f64>| buckets.iter().map(|bucket| value(bucket).map(rounded)).collect();
+        Self {
+            budget_ms: evidence.scenario().promises.latency_p99_budget_ms,
+            spans: spans(&evidence.history),
+            at: buckets.iter().map(|bucket| seconds(Offset::from_millis(bucket.at_ms))).collect(),
+            rates: Rates {
+                offered: per_s(|bucket| bucket.offered),
+                ok: per_s(|bucket| bucket.ok),
+                fail: per_s(|bucket| bucket.fail),
+                info: per_s(|bucket| bucket.info),
+                shed: per_s(|bucket| bucket.shed),
+            },
+            latency: Percentiles {
+                ok_p50: percentile(|bucket| bucket.ok_p50_ms),
+                ok_p99: percentile(|bucket| bucket.ok_p99_ms),
+                ok_max: percentile(|bucket| bucket.ok_max_ms),
+                fail_p99: percentile(|bucket| bucket.fail_p99_ms),
+            },
+            spectra: measurements.spectra.iter().map(curve).collect(),
+        }
+    }
+
+    /// The data as JSON without any `<`, `>` or `&`, so that no text in it can end the element that holds it.
+    ///
+    /// # Errors
+    /// A number that JSON does not know.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self).map(|json| json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
+    }
+}
+
+/// Phases as marked, and faults from injection to heal, or to the end of the run if they were never healed.
+fn spans(history: &History) -> Vec<Span> {
+    let phase = |(phase, from, to): (crate::scenario::Phase, Offset, Offset)| Span {
+        kind: "phase",
+        name: phase.name().to_owned(),
+        from: seconds(from),
+        to: seconds(to),
+    };
+    let mut spans: Vec<Span> = stretches(history).into_iter().map(phase).collect();
+    // A phase that is marked twice in a row, once for each stretch of load, is one band.
+    spans.dedup_by(|next, kept| {
+        let same = next.name == kept.name;
+        kept.to = if same { next.to } else { kept.to };
+        same
+    });
+    spans.extend(fault_spans(history));
+    spans
+}
+
+fn fault_spans(history: &History) -> Vec<Span> {
+    let injected = history.faults.iter().filter(|fault| fault.what.step == FaultStep::Injected);
+    let span = |begin: &Timed<FaultMark>| {
+        let healed = |mark: &&_| is_end_of(mark, begin);
+        let to = history.faults.iter().find(healed).map_or_else(|| last_event(history), |mark| mark.at);
+        Span { kind: "fault", name: begin.what.kind.clone(), from: seconds(begin.at), to: seconds(to) }
+    };
+    injected.map(span).collect()
+}
+
+fn is_end_of(
+    mark: &Timed<FaultMark>,
+    begin: &Timed<FaultMark>,
+) -> bool {
+    mark.what.id == begin.what.id && mark.what.step == FaultStep::Healed && mark.at >= begin.at
+}
+
+/// The last point, quantile 1, stands one third of a nine beyond the last that the count can tell apart.
+fn curve(spectrum: &Spectrum) -> Curve {
+    let inner = spectrum.points.iter().filter(|point| point.quantile < 1.0);
+    let mut nines: Vec<f64> = inner.map(|point| rounded(-(1.0 - point.quantile).log10()).max(0.0)).collect();
+    let last = nines.last().copied().unwrap_or_default();
+    nines.extend(spectrum.points.last().filter(|point| point.quantile >= 1.0).map(|_| rounded(last + 1.0 / 3.0)));
+    Curve { name: spectrum.name.clone(), nines, ms: spectrum.points.iter().map(|point| rounded(point.ms)).collect() }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn per_second(count: u64, bucket_ms: u64) -> f64 {
+    count as f64 * 1e3 / bucket_ms.max(1) as f64
+}
+
+fn seconds(at: Offset) -> f64 {
+    rounded(at.as_millis_f64() / 1e3)
+}
+
+/// Three decimals: a thousandth of a ms is the resolution of the measurement.
+fn rounded(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}

@@ -1,0 +1,74 @@
+//! What a run did not test, so that nobody reads more into "held" than it says.
+//!
+//! In: evidence and the servers that ran. Out: sentences. Derived from what the run did, not from what was meant.
+
+use crate::history::record::{FaultStep, Function};
+use crate::invariants::Evidence;
+use crate::scenario::Scenario;
+use crate::snapshot::Servers;
+
+/// What this run did not test.
+#[must_use]
+pub fn not_tested(evidence: &Evidence, servers: &Servers) -> Vec<String> {
+    let mut absent = faults(evidence);
+    absent.extend(operations(evidence));
+    absent.extend(shape(evidence.scenario()));
+    absent.extend(stores(servers));
+    absent.push("Redis Cluster, Sentinel failover and read replicas: one Redis and one database server ran.".to_owned());
+    absent.push("Load from more than one machine: generator, service and stores shared this one, and its cores.".to_owned());
+    absent
+}
+
+fn faults(evidence: &Evidence) -> Vec<String> {
+    let injected = evidence.history.faults.iter().any(|fault| fault.what.step == FaultStep::Injected);
+    let none = "Faults: none was injected; no process was killed or paused, no connection was cut, no store lost data.";
+    let power = "Power loss: SIGKILL keeps what the system has cached, so an unplugged machine is another test.";
+    let none = (!injected).then(|| none.to_owned());
+    none.into_iter().chain([power.to_owned()]).collect()
+}
+
+fn operations(evidence: &Evidence) -> Vec<String> {
+    let absent = |function: Function, text: &str| evidence.history.of(function).next().is_none().then(|| text.to_owned());
+    let carts = evidence.history.operations.iter().all(|op| op.items.len() < 2).then(|| "Carts of several items.".to_owned());
+    let drain = evidence.after_drain().is_none().then(|| "The drain: what was left was not sold to the last unit.".to_owned());
+    [
+        absent(Function::CreateOrder, "Orders: none was sent."),
+        absent(Function::CancelOrder, "Cancellations: none was sent."),
+        absent(Function::PayOrder, "Payments: none was sent."),
+        absent(Function::Restock, "Restocks during the sale."),
+        carts,
+        drain,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn shape(scenario: &Scenario) -> Vec<String> {
+    let mix = &scenario.mix;
+    let ttl_ms = scenario.promises.order_ttl_ms;
+    let absent = |missing: bool, text: &str| missing.then(|| text.to_owned());
+    [
+        absent(mix.duplicates <= 0.0, "Repeated requests with the same order id."),
+        absent(mix.quantity_max == 1, "Orders of more than one unit."),
+        absent(scenario.items.len() == 1, "A sale of several items."),
+        absent(scenario.processes.api == 1, "Several api processes side by side."),
+        absent(scenario.processes.worker == 1, "Several worker processes side by side."),
+        (ttl_ms > scenario.load_ms()).then(|| format!("Expiry of unpaid orders: they live {} s, longer than the load.", ttl_ms / 1_000)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn stores(servers: &Servers) -> Vec<String> {
+    let database = match servers.mysql.as_str() {
+        "" => "Unknown database: its version was not read.".to_owned(),
+        version if version.to_ascii_lowercase().contains("mariadb") => format!("Oracle's MySQL: the database was MariaDB ({version})."),
+        version => format!("MariaDB: the database was MySQL ({version})."),
+    };
+    let is = |name: &str, full: &str| servers.settings.get(name).is_none_or(|value| value.eq_ignore_ascii_case(full));
+    let weak = !(is("innodb_flush_log_at_trx_commit", "1") && (is("sync_binlog", "1") || is("log_bin", "OFF")));
+    let durability = weak.then(|| "Full durability: the database was not set to sync every commit.".to_owned());
+    std::iter::once(database).chain(durability).collect()
+}

@@ -1,0 +1,150 @@
+//! Weighs the findings of a run to one class and one exit code.
+//!
+//! In: findings, and what is known of the run and its evidence. Out: [`RunOutcome`]. Precedence: interrupted, rig failed, violated,
+//! inconclusive, budget missed, held; a violation that was still found is not masked by what else went wrong, because a claim whose
+//! evidence is unsound comes as unknown, not as violated.
+
+use super::{OutcomeClass, RunIdentity, RunOutcome};
+use crate::invariants::{Evidence, Finding, Verdict};
+use crate::measure::Measurements;
+use crate::snapshot::Rest;
+
+/// The claim about the evidence itself: when it is violated the rig failed, not the service.
+pub const EVIDENCE_IS_SOUND: &str = "evidence_is_sound";
+
+/// Claims that are service levels: a violation is a missed budget.
+pub const SERVICE_LEVELS: [&str; 5] = [
+    "latency_within_budget",
+    "pre_deduct_failures_below",
+    "deduct_failures_below",
+    "inconsistencies_below",
+    "alerts_match_history",
+];
+
+/// Largest share of the planned arrivals that may be shed before the run says nothing.
+const SHED_SHARE_MAX: f64 = 0.01;
+
+/// What a violated finding means for the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// The service broke a claim.
+    Claim,
+    /// The service missed a budget.
+    ServiceLevel,
+    /// The evidence cannot be believed.
+    Soundness,
+}
+
+/// What it means if the claim `invariant` is violated.
+#[must_use]
+pub fn weight(invariant: &str) -> Weight {
+    match invariant {
+        EVIDENCE_IS_SOUND => Weight::Soundness,
+        name if SERVICE_LEVELS.contains(&name) => Weight::ServiceLevel,
+        _ => Weight::Claim,
+    }
+}
+
+/// The class of a run, its exit code and its one sentence.
+#[must_use]
+pub fn outcome(identity: &RunIdentity, findings: &[Finding], evidence: &Evidence, measurements: &Measurements) -> RunOutcome {
+    let (class, sentence) = judged(identity, findings, evidence, measurements);
+    RunOutcome { class, exit: class.exit_code(), sentence }
+}
+
+fn judged(
+    identity: &RunIdentity,
+    findings: &[Finding],
+    evidence: &Evidence,
+    measurements: &Measurements,
+) -> (OutcomeClass, String) {
+    let violated = violated_names(findings, Weight::Claim);
+    if identity.interrupted {
+        return (OutcomeClass::Interrupted, interrupted_sentence(&violated));
+    }
+    if !violated.is_empty() {
+        return (OutcomeClass::Violated, violated_sentence(findings, &violated));
+    }
+    if let Some(why) = rig_failure(identity, findings, evidence) {
+        return (OutcomeClass::RigFailed, format!("The run proves nothing, because the rig failed: {why}."));
+    }
+    if let Some(why) = doubt(findings, evidence, measurements) {
+        return (OutcomeClass::Inconclusive, format!("No claim is violated, but the run is not conclusive: {why}."));
+    }
+    match violated_names(findings, Weight::ServiceLevel).as_slice() {
+        [] => (OutcomeClass::Held, held_sentence(findings)),
+        missed => (OutcomeClass::BudgetMissed, format!("Every claim held, but a service level was missed: {}.", missed.join(", "))),
+    }
+}
+
+fn violated_names<'a>(findings: &'a [Finding], wanted: Weight) -> Vec<&'a str> {
+    let violated = |finding: &&'a Finding| finding.verdict.is_violated() && weight(&finding.invariant) == wanted;
+    findings.iter().filter(violated).map(|finding| finding.invariant.as_str()).collect()
+}
+
+fn interrupted_sentence(violated: &[&str]) -> String {
+    match violated {
+        [] => "The run was interrupted; what it had seen until then violates no claim, and proves none.".to_owned(),
+        names => format!("The run was interrupted, and what it had seen until then violates {}.", names.join(", ")),
+    }
+}
+
+fn violated_sentence(findings: &[Finding], names: &[&str]) -> String {
+    let worst = findings.iter().find(|finding| Some(&finding.invariant.as_str()) == names.first());
+    let example = worst.and_then(|finding| finding.verdict.violations().first()).map(|violation| violation.what.as_str());
+    let claims = if names.len() == 1 { "1 claim is violated".to_owned() } else { format!("{} claims are violated", names.len()) };
+    match example {
+        Some(what) => format!("{claims}: {}. First: {}", names.join(", "), what),
+        None => format!("{claims}: {}.", names.join(", ")),
+    }
+}
+
+fn held_sentence(findings: &[Finding]) -> String {
+    let held = findings.iter().filter(|finding| finding.verdict.is_held()).count();
+    let without = findings.len() - held;
+    match without {
+        0 => format!("All {held} claims held."),
+        _ => format!("All {held} claims that this run can judge held; {without} had nothing to judge."),
+    }
+}
+
+/// Why the rig, not the service, is to blame.
+fn rig_failure(identity: &RunIdentity, findings: &[Finding], evidence: &Evidence) -> Option<String> {
+    let unsound = findings.iter().find(|finding| finding.invariant == EVIDENCE_IS_SOUND && finding.verdict.is_violated());
+    let first = |finding: &Finding| finding.verdict.violations().first().map(|violation| trimmed(&violation.what));
+    let unsound = unsound.map(|finding| first(finding).unwrap_or_else(|| "the evidence is unsound".to_owned()));
+    let texts = [&identity.rig_errors, &evidence.damage];
+    texts.into_iter().find_map(|texts| texts.first()).map(|text| trimmed(text)).or(unsound)
+}
+
+/// Why a run without a violation still says nothing.
+fn doubt(findings: &[Finding], evidence: &Evidence, measurements: &Measurements) -> Option<String> {
+    let unknown = findings.iter().find_map(|finding| match &finding.verdict {
+        Verdict::Unknown { why } if finding.required => Some(format!("{} is unknown, {}", finding.invariant, trimmed(why))),
+        _ => None,
+    });
+    let nothing = (!findings.iter().any(|finding| finding.verdict.is_held())).then(|| "no claim could be judged".to_owned());
+    let edited = evidence.edited.first().map(|text| trimmed(text));
+    let cut_off = evidence.history.tail.is_none().then(|| "the history has no end, so the harness died".to_owned());
+    unknown.or(edited).or(cut_off).or_else(|| unsettled(evidence)).or_else(|| saturated(measurements)).or(nothing)
+}
+
+fn unsettled(evidence: &Evidence) -> Option<String> {
+    evidence.stops.iter().find_map(|stop| match stop.quiescence.rest {
+        Rest::Slow => Some(format!("the backlog after the {} was still falling when the wait ended", stop.after)),
+        Rest::Unread => Some(format!("a store could not be read after the {}", stop.after)),
+        Rest::Quiesced | Rest::Stuck => None,
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share")]
+fn saturated(measurements: &Measurements) -> Option<String> {
+    let generator = &measurements.generator;
+    let share = generator.shed as f64 / generator.planned.max(1) as f64;
+    (share > SHED_SHARE_MAX).then(|| format!("the generator shed {:.1} % of the arrivals, more than 1 %", share * 100.0))
+}
+
+/// Text without its final stop, to stand inside a sentence.
+fn trimmed(text: &str) -> String {
+    text.trim_end_matches('.').to_owned()
+}
