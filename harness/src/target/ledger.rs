@@ -63,13 +63,14 @@ pub const QUOTAS: Query = Query {
 };
 
 /// Per item what changes whenever anything moves, and its SALE rows in LOCK (no other kind can be in LOCK). The subqueries read
-/// one index range an item, so the cost does not grow with the ledger; rows of items without a balance are left to the snapshot.
+/// one index range an item, so the cost does not grow with the ledger; the indexes are forced because fresh tables have the statistics of
+/// empty ones, and the plan for those reads everything for every item. Rows of items without a balance are left to the snapshot.
 pub const PROGRESS: Query = Query {
     of: "progress of all items",
     sql: "SELECT i.store_id, i.product_id, i.sku_id, i.current_stock, i.locked_stock, i.version,
-                 (SELECT COALESCE(MAX(e.epoch), 0) FROM inventory_epoch e
+                 (SELECT COALESCE(MAX(e.epoch), 0) FROM inventory_epoch e FORCE INDEX (PRIMARY)
                    WHERE e.store_id = i.store_id AND e.product_id = i.product_id AND e.sku_id = i.sku_id) AS epoch,
-                 (SELECT COUNT(*) FROM inventory_transactions t
+                 (SELECT COUNT(*) FROM inventory_transactions t FORCE INDEX (ledger_open)
                    WHERE t.store_id = i.store_id AND t.product_id = i.product_id AND t.sku_id = i.sku_id
                      AND t.transaction_type = 'LOCK') AS sales_in_lock
             FROM inventory i ORDER BY i.store_id, i.product_id, i.sku_id",
