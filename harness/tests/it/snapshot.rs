@@ -180,6 +180,8 @@ async fn a_writer_between_the_reads_makes_them_repeat_and_at_last_be_of_no_one_m
     ] {
         let rig = rig().await;
         rig.sql("INSERT INTO inventory (store_id, product_id, sku_id) VALUES (7, 8, 1)").await;
+        // Enough to read that a write always falls between the fingerprints.
+        rig.fill_records(20_000).await;
         let (pool, stop) = (rig.mysql.clone(), CancellationToken::new());
         let stopped = stop.clone();
         let writer = tokio::spawn(async move {
@@ -271,13 +273,7 @@ async fn two_thousand_items_and_a_hundred_thousand_records_are_read_in_seconds()
     let rig = rig().await;
     let rows: Vec<String> = (1..=2_000).map(|sku| format!("(7, 8, {sku}, 50)")).collect();
     rig.sql(&format!("INSERT INTO inventory (store_id, product_id, sku_id, current_stock) VALUES {}", rows.join(","))).await;
-    for chunk in (0..100_000_u64).collect::<Vec<_>>().chunks(10_000) {
-        let mut pipe = redis::pipe();
-        for index in chunk {
-            pipe.cmd("SET").arg(format!("inventory:deduct:r-{index}:{{{}}}", item(index % 2_000 + 1))).arg("1:1|1").ignore();
-        }
-        pipe.query_async::<()>(&mut rig.redis.clone()).await.unwrap();
-    }
+    rig.fill_records(100_000).await;
     let clock = RunClock::start();
     rig.reader.backlog().await.unwrap();
     let backlog = clock.now();

@@ -73,6 +73,18 @@ impl Rig {
         });
         command.query_async::<redis::Value>(&mut self.redis.clone()).await.unwrap();
     }
+
+    /// Writes `count` deduct records, spread over the items 1 to 2,000.
+    pub(crate) async fn fill_records(&self, count: u64) {
+        for chunk in (0..count).collect::<Vec<_>>().chunks(1_000) {
+            let mut pipe = redis::pipe();
+            for index in chunk {
+                let key = format!("inventory:deduct:r-{index}:{{{}}}", item(index % 2_000 + 1));
+                pipe.cmd("SET").arg(key).arg("1:1|1").ignore();
+            }
+            pipe.query_async::<()>(&mut self.redis.clone()).await.unwrap();
+        }
+    }
 }
 
 /// A scenario with short bounds: a window of 500 ms, no grace, stuck after 700 ms, slow after 5 s.
