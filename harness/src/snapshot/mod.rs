@@ -1,16 +1,23 @@
 //! What both stores hold at rest, and what every service process answers then.
 //!
 //! In: direct connections to the stores (never through a proxy) and the api processes. Out: a [`Snapshot`], which is plain data.
-//! [`quiesce`] waits until there is nothing left to do; [`redis_state`] and [`ledger_state`] read.
+//! [`quiesce`] waits until there is nothing left to do; [`redis_state`] and [`ledger_state`] read; [`take`] makes one moment of both.
 
+pub mod error;
+pub mod final_reads;
 pub mod ledger_state;
 pub mod quiesce;
+pub mod reader;
 pub mod redis_state;
+pub mod servers;
+pub mod take;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::error::SnapshotError;
+pub use self::reader::StoreReader;
 use crate::clock::Offset;
 use crate::scenario::ItemId;
 
@@ -179,9 +186,9 @@ pub struct FinalRead {
     pub order_id: String,
     /// Index of the api process.
     pub instance: u16,
-    /// HTTP status.
+    /// HTTP status; 0 if no whole reply came.
     pub http: u16,
-    /// Order status in the reply, or the error code.
+    /// Order status in the reply, or the error code; `no_answer` or `unreadable` if there is neither.
     pub status: String,
 }
 
@@ -219,7 +226,7 @@ pub struct Snapshot {
     pub quotas: Vec<QuotaRow>,
     /// Redis, by item.
     pub redis: BTreeMap<ItemId, RedisItem>,
-    /// Keys under `inventory:` that belong to no known form or item.
+    /// Keys under `inventory:` of no known form, of the wrong type, or of an item without a balance (the values of those are in `redis` as well).
     pub stray_keys: Vec<String>,
     /// Final reads through every api process.
     pub reads: Vec<FinalRead>,

@@ -1,3 +1,9 @@
-//! Tests against real servers and real processes, which they start themselves.
+//! Tests of whole stages: against real servers and processes, which they start themselves, on saved evidence, and of the sources.
 
+mod report_synthetic;
+mod snapshot;
+mod snapshot_calls;
+mod snapshot_quiesce;
+mod snapshot_rig;
 mod stack_stores;
+mod tidy;

@@ -1,0 +1,102 @@
+//! The ledger tables of the target, as the statements that read them.
+//!
+//! Only reads, in the common subset of MySQL and MariaDB. Times come as whole milliseconds since 1970 by the database's clock; whoever runs
+//! the statements must have the session in UTC (the driver's default), as the service has.
+
+/// A statement and what it reads, for error texts.
+#[derive(Debug, Clone, Copy)]
+pub struct Query {
+    /// What it reads: a table, a count.
+    pub of: &'static str,
+    /// The statement.
+    pub sql: &'static str,
+}
+
+/// Opens a transaction whose reads all see one moment. Run in this order on one connection, each as its own statement.
+pub const OPEN_SNAPSHOT: [Query; 2] = [
+    Query { of: "isolation of the next transaction", sql: "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ" },
+    Query { of: "consistent snapshot", sql: "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY" },
+];
+
+/// Balances, by item.
+pub const INVENTORY: Query = Query {
+    of: "inventory",
+    sql: "SELECT store_id, product_id, sku_id, current_stock, locked_stock, version
+            FROM inventory ORDER BY store_id, product_id, sku_id",
+};
+
+/// Epochs, by item and shard.
+pub const EPOCHS: Query = Query {
+    of: "inventory_epoch",
+    sql: "SELECT store_id, product_id, sku_id, shard, epoch, mode, base
+            FROM inventory_epoch ORDER BY store_id, product_id, sku_id, shard",
+};
+
+/// Orders, by id.
+pub const ORDERS: Query = Query {
+    of: "orders",
+    sql: "SELECT order_id, user_id, status, reason,
+                 CAST(UNIX_TIMESTAMP(created_at) * 1000 AS SIGNED) AS created_at_ms,
+                 CAST(UNIX_TIMESTAMP(expire_at) * 1000 AS SIGNED) AS expire_at_ms
+            FROM orders ORDER BY order_id",
+};
+
+/// The ledger, by id.
+pub const LEDGER: Query = Query {
+    of: "inventory_transactions",
+    sql: "SELECT id, order_id, store_id, product_id, sku_id, kind, transaction_type, quantity, epoch, token
+            FROM inventory_transactions ORDER BY id",
+};
+
+/// The outbox, by id.
+pub const OUTBOX: Query = Query {
+    of: "outbox",
+    sql: "SELECT id, event_id, event_type, order_id, store_id, product_id, sku_id, quantity, epoch, status, attempts, last_error
+            FROM outbox ORDER BY id",
+};
+
+/// Quotas, by item and user.
+pub const QUOTAS: Query = Query {
+    of: "user_quota",
+    sql: "SELECT store_id, product_id, sku_id, user_id, quantity
+            FROM user_quota ORDER BY store_id, product_id, sku_id, user_id",
+};
+
+/// Per item what changes whenever anything moves, and its SALE rows in LOCK (no other kind can be in LOCK). The subqueries read
+/// one index range an item, so the cost does not grow with the ledger; the indexes are forced because fresh tables have the statistics of
+/// empty ones, and the plan for those reads everything for every item. Rows of items without a balance are left to the snapshot.
+pub const PROGRESS: Query = Query {
+    of: "progress of all items",
+    sql: "SELECT i.store_id, i.product_id, i.sku_id, i.current_stock, i.locked_stock, i.version,
+                 (SELECT COALESCE(MAX(e.epoch), 0) FROM inventory_epoch e FORCE INDEX (PRIMARY)
+                   WHERE e.store_id = i.store_id AND e.product_id = i.product_id AND e.sku_id = i.sku_id) AS epoch,
+                 (SELECT COUNT(*) FROM inventory_transactions t FORCE INDEX (ledger_open)
+                   WHERE t.store_id = i.store_id AND t.product_id = i.product_id AND t.sku_id = i.sku_id
+                     AND t.transaction_type = 'LOCK') AS sales_in_lock
+            FROM inventory i ORDER BY i.store_id, i.product_id, i.sku_id",
+};
+
+/// Outbox rows that wait.
+pub const OUTBOX_NEW: Query = Query { of: "outbox rows in NEW", sql: "SELECT COUNT(*) FROM outbox WHERE status = 'NEW'" };
+
+/// Orders by status; an order only ever moves on, so equal counts mean that none moved.
+pub const ORDERS_BY_STATUS: Query =
+    Query { of: "orders by status", sql: "SELECT status, COUNT(*) FROM orders GROUP BY status ORDER BY status" };
+
+/// Outbox rows by status. Newest ids would not do: ids commit out of order.
+pub const OUTBOX_BY_STATUS: Query =
+    Query { of: "outbox rows by status", sql: "SELECT status, COUNT(*) FROM outbox GROUP BY status ORDER BY status" };
+
+/// Newest row of the ledger.
+pub const LEDGER_NEWEST: Query = Query { of: "newest ledger row", sql: "SELECT COALESCE(MAX(id), 0) FROM inventory_transactions" };
+
+/// The server's own version string.
+pub const VERSION: Query = Query { of: "server version", sql: "SELECT VERSION()" };
+
+/// Settings that decide what an acknowledged commit is worth. Isolation has one name in MySQL and another in MariaDB.
+pub const SETTINGS: Query = Query {
+    of: "durability settings",
+    sql:
+        "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_flush_log_at_trx_commit', 'sync_binlog', 'log_bin', 'binlog_format',
+            'tx_isolation', 'transaction_isolation', 'innodb_doublewrite', 'innodb_flush_method')",
+};
