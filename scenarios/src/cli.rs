@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use harness::scenario::{Mix, Processes};
 use harness::seed::Seed;
+use harness::stack::Backend;
 
 use crate::flash_sale::FlashSale;
 
@@ -75,7 +76,7 @@ pub struct FlashSaleArgs {
     #[arg(long, default_value_t = 10.0, value_name = "MS")]
     pub p99: f64,
     /// Where the stores come from; external if both URLs are given
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, requires_if("external", "redis_url"))]
     pub backend: Option<BackendName>,
     /// Redis to use instead of an own one: redis://host:port/
     #[arg(long, env = "HOLDFAST_REDIS_URL", hide_env_values = true, value_name = "URL", requires = "mysql_url")]
@@ -92,6 +93,17 @@ pub struct FlashSaleArgs {
 }
 
 impl FlashSaleArgs {
+    /// Where the stores come from. URLs alone mean external ones.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        match (self.backend, &self.redis_url, &self.mysql_url) {
+            (None | Some(BackendName::External), Some(redis), Some(mysql)) => {
+                Backend::External { redis_url: redis.clone(), mysql_url: mysql.clone(), may_wipe: self.wipe }
+            }
+            _ => Backend::Process,
+        }
+    }
+
     /// The sale that the options describe.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; the scenario checks the range")]

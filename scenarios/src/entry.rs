@@ -1,7 +1,7 @@
 //! What both programs do before and after their work: become the service when asked to, listen for Ctrl-C, know their own identity.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use clap::Parser as _;
@@ -106,12 +106,11 @@ fn without_password(word: &str) -> String {
     format!("{scheme}://{user}@{host}")
 }
 
-/// A folder given by a person, absolute.
-///
-/// # Errors
-/// The present folder cannot be told.
-pub fn absolute(folder: &Path) -> std::io::Result<PathBuf> {
-    std::path::absolute(folder)
+/// A seed nobody chose, from the clock: a run prints it, so that it can be repeated.
+#[must_use]
+pub fn fresh_seed() -> harness::seed::Seed {
+    // Six digits are easy to type; runs of one seed are told apart by their start.
+    harness::seed::Seed(harness::clock::RunClock::start().wall_start_ms() % 1_000_000)
 }
 
 #[expect(clippy::print_stderr, reason = "a program speaks to its user")]

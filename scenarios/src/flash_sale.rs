@@ -65,7 +65,8 @@ impl FlashSale {
     #[must_use]
     pub fn scenario(&self, seed: Seed) -> Scenario {
         let calm = self.rate_per_s * CALM;
-        let stretch = |name: &str, phase, duration_ms, rate_per_s| LoadStretch { name: name.to_owned(), phase, duration_ms, rate_per_s };
+        let stretch =
+            |name: &str, phase, duration_ms, rate_per_s| LoadStretch { name: name.to_owned(), phase, duration_ms, rate_per_s };
         Scenario {
             name: "flash_sale".to_owned(),
             seed,
@@ -91,7 +92,12 @@ impl FlashSale {
     }
 
     /// Length of the spike: what is left of the demand after warm-up and tail, at the spike's rate.
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "numbers of a plan, checked afterwards")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "numbers of a plan, checked afterwards"
+    )]
     fn spike_ms(&self) -> u64 {
         let supply = self.items().iter().map(|sale| sale.opening).sum::<u64>() as f64;
         let calm_orders = self.rate_per_s * CALM * (WARM_UP_MS + TAIL_MS) as f64 / 1e3;

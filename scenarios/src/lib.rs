@@ -4,6 +4,8 @@
 
 pub mod catalog;
 pub mod cli;
+pub mod differences;
 pub mod entry;
 pub mod flash_sale;
+pub mod launch;
 pub mod progress;

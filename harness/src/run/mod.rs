@@ -5,6 +5,7 @@
 mod gather;
 pub mod machine;
 mod sampling;
+mod selling;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -14,12 +15,12 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::RunClock;
 use crate::history::HistoryError;
 use crate::invariants;
-use crate::load::arrivals;
-use crate::load::open_loop::LoadError;
+use crate::load::{LoadError, arrivals};
+
 use crate::measure::measure;
 use crate::report::folder::RunFolder;
 use crate::report::reload::load_evidence;
-use crate::report::{Report, ReportError, build_report, write_report};
+use crate::report::{Report, ReportError, assemble, write_report};
 use crate::scenario::{Scenario, ScenarioError};
 use crate::seed::Seed;
 use crate::snapshot::SnapshotError;
@@ -94,8 +95,8 @@ pub async fn run(request: &RunRequest, watch: &dyn Watch, stop: &CancellationTok
     let plan = arrivals::draw(&request.scenario, &run_tag(request.scenario.seed));
     let folder = RunFolder::create(&request.reports, &request.scenario.name, request.scenario.seed.0, clock.wall_start_ms())?;
     folder.write_plan(&plan)?;
-    let gathered = gather::gather(request, &plan, &folder, clock, watch, stop).await;
-    let identity = gather::identify(request, &folder, clock, gathered?)?;
+    let gathered = gather::gather(request, &plan, &folder, watch, (&clock, stop)).await?;
+    let identity = gather::identify(request, &folder, &clock, gathered)?;
     folder.write_identity(&identity)?;
     watch.stage("judging");
     let judged = judge(&folder, Write::Yes)?;
@@ -122,7 +123,7 @@ pub fn judge(folder: &RunFolder, write: Write) -> Result<Judged, RunError> {
     let measurements = measure(&evidence.plan, &evidence.history);
     let report = match write {
         Write::Yes => write_report(folder, &evidence, &identity, findings, measurements)?,
-        Write::No => build_report(&evidence, &identity, findings, measurements),
+        Write::No => assemble(&evidence, &identity, findings, measurements),
     };
     Ok(Judged { folder: folder.clone(), report })
 }

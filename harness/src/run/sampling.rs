@@ -10,6 +10,7 @@ use crate::history::record::{Record, Sample};
 use crate::history::recorder::Recorder;
 use crate::snapshot::reader::StoreReader;
 use crate::stack::services::Stack;
+use crate::stack::usage::Usage;
 
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -21,7 +22,7 @@ pub(super) async fn sample(stack: &Stack, stores: &StoreReader, recorder: &Recor
         tokio::select! { _ = tick.tick() => {}, () = stop.cancelled() => return }
         let now = recorder.clock().now();
         let mut readings = Vec::new();
-        for (role, cpu_seconds, rss_mib) in stack.usage() {
+        for Usage { role, cpu_seconds, rss_mib } in stack.usage() {
             if let Some((before, used)) = last.insert(role.clone(), (now, cpu_seconds)) {
                 let percent = (cpu_seconds - used) / now.since(before).as_secs_f64().max(0.001) * 100.0;
                 readings.push(("cpu_percent", role.clone(), percent));

@@ -1,6 +1,9 @@
 //! How a run tells a person where it stands. Decoration: nothing is judged from it.
 
+use std::time::Duration;
+
 use crate::clock::Offset;
+use crate::load::progress::Counts;
 
 /// A reading of the load while it runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -9,26 +12,16 @@ pub struct Reading<'a> {
     pub at: Offset,
     /// Name of the load stretch.
     pub stretch: &'a str,
-    /// Requests due so far, of all that are planned.
-    pub offered: u64,
     /// Requests planned.
     pub planned: u64,
-    /// Requests due in the last second.
+    /// Counters so far.
+    pub counts: Counts,
+    /// Requests due per second, since the last reading.
     pub offered_per_s: f64,
-    /// Requests answered in the last second.
+    /// Requests answered per second, since the last reading.
     pub answered_per_s: f64,
-    /// Ended `ok` so far.
-    pub ok: u64,
-    /// Refused so far.
-    pub fail: u64,
-    /// In doubt so far.
-    pub info: u64,
-    /// Shed so far.
-    pub shed: u64,
-    /// Open now.
-    pub in_flight: u64,
-    /// 99th percentile of the response time of accepted creates so far, ms.
-    pub accepted_p99_ms: Option<f64>,
+    /// 99th percentile of the response time of accepted creates so far.
+    pub accepted_p99: Option<Duration>,
 }
 
 /// Somebody who watches a run.

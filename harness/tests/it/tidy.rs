@@ -20,7 +20,8 @@ const RANKS: &[(&str, u32)] = &[
 ];
 
 /// Pairs of one rank that must not know each other.
-const STRANGERS: &[(&str, &str)] = &[("load", "snapshot"), ("snapshot", "load"), ("invariants", "measure"), ("measure", "invariants")];
+const STRANGERS: &[(&str, &str)] =
+    &[("load", "snapshot"), ("snapshot", "load"), ("invariants", "measure"), ("measure", "invariants")];
 
 /// Stages that work on a saved folder: no async, no sockets, no clock.
 const PURE: &[&str] = &["invariants", "measure", "report"];

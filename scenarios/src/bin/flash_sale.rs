@@ -1,2 +1,21 @@
-//! Bin.
-fn main() {}
+//! `flash-sale`: stack up, sell out, judge, report.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use scenarios::cli::FlashSaleArgs;
+use scenarios::{entry, launch};
+
+fn main() -> ExitCode {
+    if let Some(code) = entry::serve_if_asked() {
+        return code;
+    }
+    let arguments = FlashSaleArgs::parse();
+    let seed = arguments.seed.unwrap_or_else(entry::fresh_seed);
+    launch::run_one(launch::Launch {
+        scenario: arguments.sale().scenario(seed),
+        backend: arguments.backend(),
+        reports: arguments.reports.clone(),
+        command: entry::repeat_command("flash-sale", seed),
+    })
+}

@@ -1,0 +1,194 @@
+//! Gathers the evidence of a run: stack up, sale opened, load, rest, snapshot, drain test, rest, snapshot, stack down.
+//!
+//! In: the plan. Out: history and snapshots in the run folder. A step that fails ends the gathering, and is told as a rig error; what was
+//! gathered before it is kept and judged.
+
+use tokio_util::sync::CancellationToken;
+
+use super::sampling::sample;
+use super::selling;
+use super::watch::Watch;
+use super::{RunError, RunRequest, machine};
+use crate::clock::RunClock;
+use crate::history::record::{Head, PhaseMark, Record, SCHEMA};
+use crate::history::recorder::Recorder;
+use crate::report::folder::{HISTORY, LOGS, RunFolder};
+use crate::report::{RunIdentity, SCHEMA_VERSION};
+use crate::scenario::Phase;
+use crate::scenario::plan::Plan;
+use crate::snapshot::reader::StoreReader;
+use crate::snapshot::take::{StopContext, stop_point};
+use crate::snapshot::{Servers, Stop};
+use crate::stack::services::Stack;
+use crate::stack::{Endpoints, StackError, StackSpec};
+use crate::target::admin::open_sales;
+
+/// Orders read back through every api process at the end, spread over the whole plan.
+const FINAL_READS_MAX: usize = 1_000;
+
+/// What a run left beside its history.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    stops: Vec<Stop>,
+    rig_errors: Vec<String>,
+    interrupted: bool,
+}
+
+/// What every step works with.
+#[derive(Clone, Copy)]
+pub(super) struct Run<'a> {
+    pub(super) request: &'a RunRequest,
+    pub(super) plan: &'a Plan,
+    pub(super) clock: &'a RunClock,
+    pub(super) recorder: &'a Recorder,
+    pub(super) watch: &'a dyn Watch,
+    pub(super) stop: &'a CancellationToken,
+}
+
+/// Brings the stack up, runs everything, takes the stack down, closes the history.
+pub(super) async fn gather(
+    request: &RunRequest,
+    plan: &Plan,
+    folder: &RunFolder,
+    watch: &dyn Watch,
+    (clock, stop): (&RunClock, &CancellationToken),
+) -> Result<Gathered, RunError> {
+    let (recorder, history) = Recorder::create(&folder.file(HISTORY), *clock)?;
+    recorder.record(Record::Head(Box::new(head(request, folder, clock)))).await?;
+    let run = Run { request, plan, clock, recorder: &recorder, watch, stop };
+    let mut gathered = Gathered::default();
+    watch.stage("starting the stack");
+    match Stack::start(spec(request, folder), *clock).await {
+        Ok(stack) => on_stack(run, folder, stack, &mut gathered).await,
+        Err(missing @ StackError::Missing(_)) => return Err(missing.into()),
+        Err(error) => gathered.rig_errors.push(error.to_string()),
+    }
+    gathered.interrupted = stop.is_cancelled();
+    history.finish(if gathered.interrupted { "interrupted" } else { "finished" }).await?;
+    Ok(gathered)
+}
+
+async fn on_stack(run: Run<'_>, folder: &RunFolder, mut stack: Stack, gathered: &mut Gathered) {
+    if let Err(error) = sell_and_stop(run, &stack, gathered).await {
+        gathered.rig_errors.push(error.to_string());
+    }
+    if let Err(error) = folder.write_stops(&gathered.stops) {
+        gathered.rig_errors.push(error.to_string());
+    }
+    run.watch.stage("stopping the stack");
+    gathered.rig_errors.extend(stack.stop().await);
+    for mark in stack.take_steps() {
+        // A history that no longer takes records says so when it is finished.
+        let _lost = run.recorder.record_at(mark.at, Record::Proc(mark.what)).await;
+    }
+}
+
+/// Opens the sale, sells, waits for rest, looks, sells what is left, waits, looks again.
+async fn sell_and_stop(run: Run<'_>, stack: &Stack, gathered: &mut Gathered) -> Result<(), RunError> {
+    let endpoints = stack.endpoints();
+    let stores = StoreReader::connect(endpoints).await?;
+    run.watch.stage("opening the sale");
+    open_sales(endpoints, &run.plan.scenario.items).await?;
+
+    let sampled = CancellationToken::new();
+    let sampling = sample(stack, &stores, run.recorder, &sampled);
+    let selling = async {
+        let sold = selling::sell(run, endpoints).await;
+        let stopped = stop_after("load", Phase::Quiesce, run, endpoints, &stores).await;
+        sampled.cancel();
+        sold.and(stopped)
+    };
+    let ((), after_load) = tokio::join!(sampling, selling);
+    gathered.stops.push(after_load?);
+    if run.stop.is_cancelled() {
+        return Ok(());
+    }
+    run.watch.stage("drain test");
+    if let Some(at_rest) = gathered.stops.last() {
+        selling::drain(run, endpoints, &at_rest.snapshot).await?;
+    }
+    gathered.stops.push(stop_after("drain", Phase::Drain, run, endpoints, &stores).await?);
+    Ok(())
+}
+
+async fn stop_after(
+    after: &'static str,
+    phase: Phase,
+    run: Run<'_>,
+    endpoints: &Endpoints,
+    stores: &StoreReader,
+) -> Result<Stop, RunError> {
+    run.watch.stage("waiting for rest");
+    if phase == Phase::Quiesce {
+        run.recorder.record(Record::Phase(PhaseMark { name: phase, stretch: String::new() })).await?;
+    }
+    let context = StopContext { stores, endpoints, scenario: &run.plan.scenario, clock: run.clock, stop: run.stop };
+    // Load and drain end only when every request has its fate, so none of the harness' own is open here.
+    Ok(stop_point(after, context, || 0, &final_reads(run.plan)).await?)
+}
+
+/// A sample of order ids, evenly spread over the plan.
+fn final_reads(plan: &Plan) -> Vec<String> {
+    let step = plan.orders.len().div_ceil(FINAL_READS_MAX).max(1);
+    (0..plan.orders.len()).step_by(step).filter_map(|index| u32::try_from(index).ok()).map(|index| plan.order_id(index)).collect()
+}
+
+fn spec(request: &RunRequest, folder: &RunFolder) -> StackSpec {
+    let promises = &request.scenario.promises;
+    let flag = |name: &str, value: u64| [format!("--{name}"), value.to_string()];
+    StackSpec {
+        backend: request.backend.clone(),
+        processes: request.scenario.processes,
+        service: request.service.clone(),
+        service_flags: [
+            flag("resolver-grace-ms", promises.resolver_grace_ms),
+            flag("worker-poll-max-ms", promises.worker_poll_max_ms),
+            flag("sold-out-memory-ms", promises.staleness_ms),
+            flag("order-ttl-ms", promises.order_ttl_ms),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        ready_ms: request.scenario.limits.ready_ms,
+        logs: folder.file(LOGS),
+    }
+}
+
+fn head(request: &RunRequest, folder: &RunFolder, clock: &RunClock) -> Head {
+    Head {
+        schema: SCHEMA,
+        run_id: folder.run_id(),
+        scenario: request.scenario.name.clone(),
+        seed: request.scenario.seed,
+        argv: vec![request.command.clone()],
+        commit: request.commit.clone(),
+        build_id: machine::build_id(&request.service.program),
+        wall_start_ms: clock.wall_start_ms(),
+    }
+}
+
+/// What `run.json` says of the run, with the hashes of its evidence.
+pub(super) fn identify(
+    request: &RunRequest,
+    folder: &RunFolder,
+    clock: &RunClock,
+    gathered: Gathered,
+) -> Result<RunIdentity, RunError> {
+    let servers = gathered.stops.last().map_or_else(Servers::default, |stop| stop.snapshot.servers.clone());
+    Ok(RunIdentity {
+        schema_version: SCHEMA_VERSION,
+        run_id: folder.run_id(),
+        scenario: request.scenario.name.clone(),
+        seed: request.scenario.seed.0,
+        command: request.command.clone(),
+        commit: request.commit.clone(),
+        build_id: machine::build_id(&request.service.program),
+        wall_start_ms: clock.wall_start_ms(),
+        duration_ms: clock.now().nanos() / 1_000_000,
+        servers,
+        machine: machine::describe(),
+        files: folder.hash_evidence()?,
+        rig_errors: gathered.rig_errors,
+        interrupted: gathered.interrupted,
+    })
+}

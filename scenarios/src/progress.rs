@@ -1,0 +1,73 @@
+//! How a run shows where it stands: one line that is rewritten on a terminal, plain lines elsewhere.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Mutex;
+
+use harness::run::{Reading, Watch};
+
+/// Plain lines are printed every so many readings, so that a CI log stays short.
+const PLAIN_EVERY: u64 = 5;
+
+/// Prints progress to standard output.
+#[derive(Debug)]
+pub struct ProgressLine {
+    terminal: bool,
+    readings: Mutex<u64>,
+}
+
+impl Default for ProgressLine {
+    fn default() -> Self {
+        Self { terminal: std::io::stdout().is_terminal(), readings: Mutex::new(0) }
+    }
+}
+
+impl ProgressLine {
+    /// Ends a rewritten line, so that what follows starts on its own.
+    pub fn close(&self) {
+        if self.terminal {
+            put("\r\x1b[K");
+        }
+    }
+}
+
+impl Watch for ProgressLine {
+    fn stage(&self, name: &str) {
+        let text = if self.terminal { format!("\r\x1b[K{name} ...") } else { format!("{name}\n") };
+        put(&text);
+    }
+
+    fn reading(&self, reading: &Reading<'_>) {
+        let mut readings = self.readings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *readings += 1;
+        if self.terminal {
+            put(&format!("\r\x1b[K{}", line(reading)));
+        } else if (*readings - 1).is_multiple_of(PLAIN_EVERY) {
+            put(&format!("{}\n", line(reading)));
+        }
+    }
+}
+
+fn line(reading: &Reading<'_>) -> String {
+    let counts = reading.counts;
+    let p99 = reading.accepted_p99.map_or_else(|| "-".to_owned(), |p99| format!("{:.1} ms", p99.as_secs_f64() * 1e3));
+    format!(
+        "{:>6.1} s  {:<8} {:>3}%  offered {:>6.0}/s  answered {:>6.0}/s  ok {}  refused {}  in doubt {}  shed {}  open {}  accepted p99 {p99}",
+        reading.at.as_millis_f64() / 1e3,
+        reading.stretch,
+        counts.offered * 100 / reading.planned.max(1),
+        reading.offered_per_s,
+        reading.answered_per_s,
+        counts.ok,
+        counts.fail,
+        counts.info,
+        counts.shed,
+        counts.in_flight(),
+    )
+}
+
+/// Prints to standard output. A closed pipe is the reader's choice, not our failure.
+#[expect(clippy::print_stdout, reason = "a program speaks to its user")]
+pub fn put(text: &str) {
+    print!("{text}");
+    let _closed = std::io::stdout().flush();
+}
