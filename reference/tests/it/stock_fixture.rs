@@ -1,5 +1,7 @@
 //! A Redis server, a client on it, an item of its own, and a raw connection to look behind the client's back.
 
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
