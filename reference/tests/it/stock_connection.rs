@@ -1,5 +1,7 @@
 //! Faults: what a call says when the server or the link fails under it, and that the next calls find their way back.
 
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 use std::process::Command;
 use std::time::Duration;
 

@@ -1,7 +1,10 @@
 //! A Redis server, a client on it, an item of its own, and a raw connection to look behind the client's back.
 
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -22,11 +25,11 @@ pub(crate) struct OwnRedis {
 impl OwnRedis {
     /// Starts a server and waits until it answers.
     pub(crate) async fn start(args: &[&str]) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let folder = std::env::temp_dir().join(format!("holdfast-stock-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-        let server = Self { child: Self::spawn(port, &folder, &args), folder, port, args };
+        let mut server = Self { child: Self::spawn(port, &folder, &args), folder, port, args };
         server.wait().await;
         server
     }
@@ -61,8 +64,12 @@ impl OwnRedis {
             .expect("tests need redis-server: run scripts/setup")
     }
 
-    async fn wait(&self) {
-        until("redis-server answers PING", async || connect(&self.url()).await.is_ok()).await;
+    /// Waits for this very process: another server may have taken the port.
+    async fn wait(&mut self) {
+        let own = format!("process_id:{}\r\n", self.id());
+        let url = self.url();
+        let info = async || -> redis::RedisResult<String> { redis::cmd("INFO").query_async(&mut connect(&url).await?).await };
+        until("the own redis-server answers", async || info().await.is_ok_and(|info| info.contains(&own))).await;
     }
 }
 
@@ -72,6 +79,17 @@ impl Drop for OwnRedis {
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// A port that nobody listens on, below the range from which the system takes the ports of clients: one of those could keep a
+/// server from coming back on its own port.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Another process of these tests begins elsewhere.
+    let first = u16::try_from(std::process::id() % 200 * 40).unwrap();
+    let ports = std::iter::repeat_with(|| 12_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 8_000);
+    let mut free = ports.take(8_000).filter(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().expect("a free port from 12000 to 19999")
 }
 
 /// Polls until `condition` holds, at most 10 s.

@@ -1,5 +1,7 @@
 //! Random sequences of calls against a small model of one item, on a real server: the same replies, the same units.
 
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
