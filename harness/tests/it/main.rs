@@ -1,0 +1,3 @@
+//! Tests against real servers and real processes, which they start themselves.
+
+mod stack_stores;
