@@ -5,5 +5,11 @@ mod stock_connection;
 mod stock_fixture;
 mod stock_model;
 mod stock_replies;
+mod ledger_bench;
+mod ledger_deduct;
+mod ledger_items;
+mod ledger_open;
+mod ledger_orders;
+mod ledger_write;
 #[path = "support.rs"]
 mod support;
