@@ -64,7 +64,8 @@ impl Charts {
     #[must_use]
     pub fn of(measurements: &Measurements, evidence: &Evidence) -> Self {
         let buckets = &measurements.buckets;
-        let per_s = |count: fn(&Bucket) -> u64| buckets.iter().map(|bucket| per_second(count(bucket), measurements.bucket_ms)).collect();
+        let per_s =
+            |count: fn(&Bucket) -> u64| buckets.iter().map(|bucket| per_second(count(bucket), measurements.bucket_ms)).collect();
         let percentile = |value: fn(&Bucket) -> Option<f64>| buckets.iter().map(|bucket| value(bucket).map(rounded)).collect();
         Self {
             budget_ms: evidence.scenario().promises.latency_p99_budget_ms,
@@ -125,10 +126,7 @@ fn fault_spans(history: &History) -> Vec<Span> {
     injected.map(span).collect()
 }
 
-fn is_end_of(
-    mark: &Timed<FaultMark>,
-    begin: &Timed<FaultMark>,
-) -> bool {
+fn is_end_of(mark: &Timed<FaultMark>, begin: &Timed<FaultMark>) -> bool {
     mark.what.id == begin.what.id && mark.what.step == FaultStep::Healed && mark.at >= begin.at
 }
 

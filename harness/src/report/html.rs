@@ -236,7 +236,10 @@ fn generator(report: &Report) -> Vec<(&'static str, String)> {
     let generator = &report.measurements.generator;
     let lag = &generator.lag;
     vec![
-        ("Lag, sent after due", format!("p50 {} · p99 {} · p99.9 {} · max {} ms", ms(lag.p50_ms), ms(lag.p99_ms), ms(lag.p999_ms), ms(lag.max_ms))),
+        (
+            "Lag, sent after due",
+            format!("p50 {} · p99 {} · p99.9 {} · max {} ms", ms(lag.p50_ms), ms(lag.p99_ms), ms(lag.p999_ms), ms(lag.max_ms)),
+        ),
         ("Arrivals planned", count(generator.planned)),
         ("Shed for want of a slot", count(generator.shed)),
         ("Skipped, their order was refused", count(generator.skipped)),

@@ -54,7 +54,8 @@ fn shape(scenario: &Scenario) -> Vec<String> {
         absent(scenario.items.len() == 1, "A sale of several items."),
         absent(scenario.processes.api == 1, "Several api processes side by side."),
         absent(scenario.processes.worker == 1, "Several worker processes side by side."),
-        (ttl_ms > scenario.load_ms()).then(|| format!("Expiry of unpaid orders: they live {} s, longer than the load.", ttl_ms / 1_000)),
+        (ttl_ms > scenario.load_ms())
+            .then(|| format!("Expiry of unpaid orders: they live {} s, longer than the load.", ttl_ms / 1_000)),
     ]
     .into_iter()
     .flatten()
@@ -64,7 +65,9 @@ fn shape(scenario: &Scenario) -> Vec<String> {
 fn stores(servers: &Servers) -> Vec<String> {
     let database = match servers.mysql.as_str() {
         "" => "Unknown database: its version was not read.".to_owned(),
-        version if version.to_ascii_lowercase().contains("mariadb") => format!("Oracle's MySQL: the database was MariaDB ({version})."),
+        version if version.to_ascii_lowercase().contains("mariadb") => {
+            format!("Oracle's MySQL: the database was MariaDB ({version}).")
+        }
         version => format!("MariaDB: the database was MySQL ({version})."),
     };
     let is = |name: &str, full: &str| servers.settings.get(name).is_none_or(|value| value.eq_ignore_ascii_case(full));

@@ -27,7 +27,10 @@ pub fn warnings(evidence: &Evidence, identity: &RunIdentity, measurements: &Meas
 fn cut_off(evidence: &Evidence) -> Vec<String> {
     let open = evidence.history.open().count() as u64;
     let tail = evidence.history.tail.is_none().then(|| {
-        format!("The run was cut off: its history has no end. {} without a recorded answer.", plural(open, "operation is", "operations are"))
+        format!(
+            "The run was cut off: its history has no end. {} without a recorded answer.",
+            plural(open, "operation is", "operations are")
+        )
     });
     let stops = evidence.stops.is_empty().then(|| "There is no snapshot: claims about the stores cannot be judged.".to_owned());
     tail.into_iter().chain(stops).collect()
@@ -55,6 +58,7 @@ fn generator(evidence: &Evidence, measurements: &Measurements) -> Vec<String> {
     let shed = (generator.shed > 0).then(|| {
         format!("The generator shed {} of {} arrivals for want of a slot.", count(generator.shed), count(generator.planned))
     });
-    let unsent = (interrupted > 0).then(|| format!("{} never sent, because the run was interrupted.", plural(interrupted, "arrival was", "arrivals were")));
+    let unsent = (interrupted > 0)
+        .then(|| format!("{} never sent, because the run was interrupted.", plural(interrupted, "arrival was", "arrivals were")));
     shed.into_iter().chain(unsent).collect()
 }

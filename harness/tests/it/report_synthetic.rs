@@ -63,7 +63,8 @@ pub fn scenario(opening: u64, load_ms: u64) -> Scenario {
 
 /// A plan with as many arrivals as operations.
 fn plan(scenario: Scenario, operations: &[Operation]) -> Plan {
-    let arrival = |(index, op): (u32, &Operation)| Arrival { due: op.due, action: Action::Create, order: index, instance: op.instance };
+    let arrival =
+        |(index, op): (u32, &Operation)| Arrival { due: op.due, action: Action::Create, order: index, instance: op.instance };
     let order = PlannedOrder { item: 0, quantity: 1, user: 1 };
     Plan {
         scenario,
@@ -131,14 +132,18 @@ pub fn evidence(number: u64) -> Evidence {
 }
 
 fn history(operations: Vec<Operation>, starts_ms: u64, load_ms: u64) -> History {
-    let mark = |at_ms: u64, name, stretch: &str| Timed { at: Offset::from_millis(at_ms), what: PhaseMark { name, stretch: stretch.to_owned() } };
+    let mark = |at_ms: u64, name, stretch: &str| Timed {
+        at: Offset::from_millis(at_ms),
+        what: PhaseMark { name, stretch: stretch.to_owned() },
+    };
     let ends_ms = starts_ms + load_ms;
     let sample = |second: u64, of: &str, value| Timed {
         at: Offset::from_millis(starts_ms + second * 1_000),
         what: Sample { name: "cpu_percent".to_owned(), of: of.to_owned(), value },
     };
     let roles = ["api-1", "api-2", "redis", "mysql"];
-    let samples = (0..load_ms / 1_000).flat_map(|second| roles.map(|of| sample(second, of, 20.0 + (second % 7) as f64 * of.len() as f64)));
+    let samples =
+        (0..load_ms / 1_000).flat_map(|second| roles.map(|of| sample(second, of, 20.0 + (second % 7) as f64 * of.len() as f64)));
     History {
         head: Some(Head {
             schema: SCHEMA,
@@ -264,7 +269,14 @@ pub fn violated(what: &str) -> Verdict {
 
 /// Findings of a run in which everything held.
 pub fn all_held() -> Vec<Finding> {
-    let names = ["evidence_is_sound", "no_oversell", "no_false_sold_out", "acknowledged_is_durable", "redis_equals_ledger", "every_lock_resolved"];
+    let names = [
+        "evidence_is_sound",
+        "no_oversell",
+        "no_false_sold_out",
+        "acknowledged_is_durable",
+        "redis_equals_ledger",
+        "every_lock_resolved",
+    ];
     let mut findings: Vec<Finding> = names.iter().map(|name| finding(name, true, held())).collect();
     findings.push(finding("latency_within_budget", true, held()));
     findings.push(finding("carts_are_whole", false, Verdict::NotApplicable { why: "no order held several items".to_owned() }));
