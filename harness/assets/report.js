@@ -48,7 +48,7 @@
     },
   });
 
-  const budgetLine = (palette) => ({
+  const budgetLine = (palette, side) => ({
     hooks: {
       draw: [(plot) => {
         const { ctx, bbox } = plot;
@@ -65,9 +65,9 @@
         ctx.lineTo(bbox.left + bbox.width, y);
         ctx.stroke();
         ctx.font = 11 * ratio + "px system-ui, sans-serif";
-        ctx.textAlign = "right";
+        ctx.textAlign = side;
         ctx.textBaseline = "bottom";
-        ctx.fillText(label, bbox.left + bbox.width - 4 * ratio, y - 2 * ratio);
+        ctx.fillText(label, side === "right" ? bbox.left + bbox.width - 4 * ratio : bbox.left + 4 * ratio, y - 2 * ratio);
         ctx.restore();
       }],
     },
@@ -100,7 +100,7 @@
 
   const latencyPlot = (palette, size) => ({
     options: {
-      ...size, cursor, plugins: [bands(palette), budgetLine(palette)],
+      ...size, cursor, plugins: [bands(palette), budgetLine(palette, "right")],
       scales: { x: { time: false }, y: { distr: 3, range: decades } },
       axes: [timeAxis(palette), logAxis(palette)],
       series: [
@@ -138,7 +138,7 @@
     const dashes = { "ok service": [3, 3], "sold-out response": [8, 3] };
     return {
       options: {
-        ...size, plugins: [budgetLine(palette)], cursor: { drag: { x: true, y: false }, points: { size: 6 } },
+        ...size, plugins: [budgetLine(palette, "left")], cursor: { drag: { x: true, y: false }, points: { size: 6 } },
         scales: { x: { time: false }, y: { distr: 3, range: decades } },
         axes: [
           axis(palette, {

@@ -113,7 +113,7 @@ fn rig_failure(identity: &RunIdentity, findings: &[Finding], evidence: &Evidence
     let unsound = findings.iter().find(|finding| finding.invariant == EVIDENCE_IS_SOUND && finding.verdict.is_violated());
     let first = |finding: &Finding| finding.verdict.violations().first().map(|violation| trimmed(&violation.what));
     let unsound = unsound.map(|finding| first(finding).unwrap_or_else(|| "the evidence is unsound".to_owned()));
-    let texts = [&identity.rig_errors, &evidence.damage];
+    let texts = [&identity.rig_errors, &evidence.damage, &evidence.history.problems];
     texts.into_iter().find_map(|texts| texts.first()).map(|text| trimmed(text)).or(unsound)
 }
 

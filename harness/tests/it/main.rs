@@ -1,5 +1,10 @@
 //! Tests of whole stages: against real servers and processes, which they start themselves, on saved evidence, and of the sources.
 
+mod report_folder;
+mod report_formats;
+mod report_measure;
+mod report_outcome;
+mod report_page;
 mod report_synthetic;
 mod snapshot;
 mod snapshot_calls;
