@@ -3,7 +3,16 @@
 //! In: a [`StackSpec`] (wanted). Out: a [`Stack`](services::Stack) (running), its [`Endpoints`] for load and snapshot. Everything that it
 //! started and made is gone when it is stopped, dropped, or when the harness is killed.
 
+mod child;
+mod entropy;
+mod folder;
+mod mysql_server;
+mod ports;
+mod programs;
+mod ready;
+mod redis_server;
 pub mod stores;
+mod watchdog;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -83,4 +92,16 @@ pub enum StackError {
         /// What happened.
         why: String,
     },
+}
+
+impl StackError {
+    fn failed(act: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Failed { act: act.into(), why: why.into() }
+    }
+
+    /// Turns what the system said into the failure of `act`.
+    fn io(act: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let act = act.into();
+        |error| Self::failed(act, error.to_string())
+    }
 }

@@ -1,6 +1,7 @@
-//! Tests of the stages against real servers, which they start themselves.
+//! Tests against real servers and real processes, which they start themselves.
 
 mod snapshot;
 mod snapshot_calls;
 mod snapshot_quiesce;
 mod snapshot_rig;
+mod stack_stores;
