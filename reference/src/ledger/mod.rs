@@ -2,7 +2,30 @@
 //!
 //! In: requests, tokens, ids. Out: typed results that keep "certainly not" and "nobody can say" apart.
 
+mod boot;
+mod connection;
+mod deduct;
+mod failure;
+mod items;
+mod order_batch;
+mod order_writer;
+mod orders;
+mod outbox;
+mod pool;
+mod rebuild;
+mod restock;
+mod rows;
+mod self_test;
+mod settings;
+mod sql;
+mod store;
+mod undo;
+mod unit;
+
 use std::sync::Arc;
+
+pub use settings::LedgerSettings;
+pub use store::Ledger;
 
 use crate::domain::{Epoch, Item, Line, OrderId, OrderRequest, OrderStatus, Quantity, SaleState, Token, UserId};
 

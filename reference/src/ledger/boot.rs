@@ -1,0 +1,81 @@
+//! What happens before the first unit of work: database, migrations, and a look at the server.
+
+use std::time::Duration;
+
+use super::LedgerError;
+use super::connection::{Connection, Dial, Flavour};
+use super::failure::{Failure, UNKNOWN_DATABASE};
+use super::rows;
+
+const ACT: &str = "open the ledger";
+/// Longest wait for another process that migrates.
+const MIGRATION_WAIT_S: u32 = 60;
+
+/// Creates and migrates the database and says what kind of server it is on. Any number of processes may do this at once.
+///
+/// # Errors
+/// `Failed`: not reachable, or a migration failed. `Unsuitable`: the server cannot carry the protocol.
+pub(super) async fn prepare(dial: &Dial) -> Result<Flavour, LedgerError> {
+    let mut connection = connect_or_create(dial).await.map_err(|failure| failure.into_error(ACT))?;
+    let flavour = probe(&mut connection).await?;
+    migrate(&mut connection).await?;
+    connection.close().await;
+    Ok(flavour)
+}
+
+async fn connect_or_create(dial: &Dial) -> Result<Connection, Failure> {
+    match dial.connect().await {
+        Err(Failure::Refused { code: UNKNOWN_DATABASE, .. }) => {}
+        other => return other,
+    }
+    let name = dial.database().unwrap_or_default();
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {
+        return Err(Failure::Broken { why: "the name of a database to create must consist of A-Z a-z 0-9 _ -".into() });
+    }
+    let create = format!("CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
+    let mut connection = dial.without_database().connect().await?;
+    connection.autocommit(create).await?;
+    connection.close().await;
+    dial.connect().await
+}
+
+async fn probe(connection: &mut Connection) -> Result<Flavour, LedgerError> {
+    let look = "SELECT VERSION() AS version; SHOW GLOBAL VARIABLES WHERE Variable_name IN \
+                ('log_bin', 'binlog_format', 'innodb_flush_log_at_trx_commit', 'sync_binlog', 'wsrep_on')";
+    let reply = connection.query(look.into()).await.map_err(|failure| failure.into_error(ACT))?;
+    let version = match reply.rows(0) {
+        [row] => rows::text(row, "version").map_err(|failure| failure.into_error(ACT))?,
+        _ => return Err(LedgerError::Unsuitable("it does not tell its version".into())),
+    };
+    let setting = |name: &str| {
+        let row = reply.rows(1).iter().find(|row| rows::text(row, "Variable_name").is_ok_and(|found| found == name));
+        row.and_then(|row| rows::text(row, "Value").ok()).unwrap_or_default()
+    };
+    if setting("log_bin") == "ON" && setting("binlog_format") == "STATEMENT" {
+        return Err(LedgerError::Unsuitable("binlog_format is STATEMENT, which is unsafe with SKIP LOCKED".into()));
+    }
+    if setting("wsrep_on") == "ON" {
+        return Err(LedgerError::Unsuitable("wsrep_on is ON: share locks do not cross the nodes of a cluster".into()));
+    }
+    if setting("innodb_flush_log_at_trx_commit") != "1" {
+        tracing::warn!("innodb_flush_log_at_trx_commit is not 1: a crash of the machine may lose acknowledged orders");
+    }
+    tracing::info!(version, "mysql answers");
+    Ok(if version.contains("MariaDB") { Flavour::MariaDb } else { Flavour::MySql })
+}
+
+async fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
+    let failed = |why: String| LedgerError::Failed { act: "migrate the database", why };
+    // The lock of the driver's migrator waits with a negative time limit, which MariaDB answers with NULL and no lock.
+    let lock = format!("SELECT COALESCE(GET_LOCK(CONCAT('holdfast.', MD5(DATABASE())), {MIGRATION_WAIT_S}), 0) AS granted");
+    let limit = Duration::from_secs(u64::from(MIGRATION_WAIT_S) + 5);
+    let reply = connection.patient_query(lock, limit).await.map_err(|failure| failure.into_error("migrate the database"))?;
+    match reply.rows(0) {
+        [row] if rows::int(row, "granted").is_ok_and(|granted| granted == 1) => {}
+        _ => return Err(failed(format!("another process has been migrating for {MIGRATION_WAIT_S} s"))),
+    }
+    let mut migrator = sqlx::migrate!("../migrations");
+    migrator.set_locking(false);
+    // The connection is closed afterwards, and its lock goes with it.
+    migrator.run_direct(None, connection.link(), false).await.map_err(|error| failed(error.to_string()))
+}

@@ -1,0 +1,262 @@
+//! The deduct worker's transactions: LOCK → OUT and the balance, many sales at once (PROTOCOL.md 5.3, 7).
+//!
+//! One batch takes events that are due, locks their SALE rows by id, and moves each balance by one sum. If a balance refuses
+//! its sum, the batch is rolled back and taken again item by item, so that one broken item never holds up the others.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sqlx::mysql::MySqlRow;
+
+use super::connection::Connection;
+use super::failure::Failure;
+use super::unit::Unit;
+use super::{DeductBatch, Ledger, LedgerError, Settled, rows, sql};
+use crate::domain::{Item, OrderId, Quantity, SaleState, Token};
+
+/// Refusals after which an event is DEAD.
+const ATTEMPTS_MAX: u64 = 10;
+
+impl Ledger {
+    /// Settles at most `limit` deducts that are due. Any number of callers may do this at once.
+    ///
+    /// # Errors
+    /// `Failed`: nothing was changed, or single items were put off. `Unknown`: the events come again if they are still due.
+    pub async fn deduct_batch(&self, limit: u32) -> Result<DeductBatch, LedgerError> {
+        let (batch, refusing) = match self.work(Deduct { events: Events::Due(limit) }).await? {
+            Deducted::Settled(batch) => return Ok(batch),
+            Deducted::Refused { taken, .. } => {
+                (DeductBatch { events: taken.values().map(Vec::len).sum(), ..DeductBatch::default() }, taken)
+            }
+        };
+        self.deduct_singly(batch, refusing).await
+    }
+
+    async fn deduct_singly(&self, mut batch: DeductBatch, items: Taken) -> Result<DeductBatch, LedgerError> {
+        for (item, ids) in items {
+            match self.work(Deduct { events: Events::Of(ids.clone()) }).await? {
+                Deducted::Settled(of_item) => {
+                    batch.settled.extend(of_item.settled);
+                    batch.dead += of_item.dead;
+                }
+                Deducted::Refused { why, .. } => {
+                    batch.dead += self.work(PutOff { ids, why }).await?;
+                    batch.refused.push(item);
+                }
+            }
+        }
+        Ok(batch)
+    }
+}
+
+/// Events by item.
+type Taken = BTreeMap<Item, Vec<i64>>;
+
+enum Deducted {
+    Settled(DeductBatch),
+    /// A balance refused; nothing was changed.
+    Refused {
+        taken: Taken,
+        why: String,
+    },
+}
+
+enum Events {
+    /// At most so many that are due.
+    Due(u32),
+    /// These, unless somebody else has them.
+    Of(Vec<i64>),
+}
+
+struct Deduct {
+    events: Events,
+}
+
+impl Unit for Deduct {
+    const ACT: &'static str = "deduct";
+    const REPEATABLE: bool = true;
+    type Output = Deducted;
+
+    async fn run(&self, connection: &mut Connection) -> Result<Deducted, Failure> {
+        let reply = connection.begin(&self.take()).await?;
+        let events = reply.rows(0).iter().map(Event::read).collect::<Result<Vec<_>, _>>()?;
+        if events.is_empty() {
+            connection.rollback().await?;
+            return Ok(Deducted::Settled(DeductBatch::default()));
+        }
+        let sales = lock_sales(connection, &events).await?;
+        let (known, lost): (Vec<&Event>, Vec<&Event>) = events.iter().partition(|event| sales.contains_key(&event.key()));
+        if let Some(why) = move_balances(connection, &sales).await? {
+            connection.rollback().await?;
+            return Ok(Deducted::Refused { taken: by_item(&events), why });
+        }
+        finish(connection, &known, &lost).await?;
+        connection.commit().await?;
+        let settled = known.into_iter().map(Event::settled).collect();
+        let dead = lost.len() as u64;
+        Ok(Deducted::Settled(DeductBatch { events: events.len(), settled, refused: Vec::new(), dead }))
+    }
+}
+
+impl Deduct {
+    fn take(&self) -> String {
+        let columns = "id, order_id, store_id, product_id, sku_id, quantity, token";
+        let due = "status = 'NEW' AND event_type = 'DEDUCT_STOCK_DB'";
+        match &self.events {
+            Events::Due(limit) => format!(
+                "SELECT {columns} FROM outbox WHERE {due} AND available_at <= NOW(3) ORDER BY available_at, id LIMIT {limit} \
+                 FOR UPDATE SKIP LOCKED"
+            ),
+            Events::Of(ids) => format!(
+                "SELECT {columns} FROM outbox FORCE INDEX (PRIMARY) WHERE id IN ({}) AND {due} ORDER BY id FOR UPDATE SKIP LOCKED",
+                sql::list(ids)
+            ),
+        }
+    }
+}
+
+struct Event {
+    id: i64,
+    order: OrderId,
+    item: Item,
+    quantity: Quantity,
+    token: Token,
+}
+
+/// What names a sale.
+type SaleKey = (OrderId, Item);
+
+impl Event {
+    fn read(row: &MySqlRow) -> Result<Self, Failure> {
+        Ok(Self {
+            id: rows::int(row, "id")?,
+            order: rows::parsed(row, "order_id")?,
+            item: rows::item(row)?,
+            quantity: rows::quantity(row)?,
+            token: rows::parsed(row, "token")?,
+        })
+    }
+
+    fn key(&self) -> SaleKey {
+        (self.order.clone(), self.item)
+    }
+
+    fn settled(&self) -> Settled {
+        Settled { item: self.item, order: self.order.clone(), token: self.token, quantity: self.quantity }
+    }
+}
+
+fn by_item(events: &[Event]) -> Taken {
+    let mut taken = Taken::new();
+    for event in events {
+        taken.entry(event.item).or_default().push(event.id);
+    }
+    taken
+}
+
+struct LockedSale {
+    id: i64,
+    quantity: Quantity,
+    state: SaleState,
+}
+
+/// The SALE rows of the events, locked in the order of their ids.
+async fn lock_sales(connection: &mut Connection, events: &[Event]) -> Result<HashMap<SaleKey, LockedSale>, Failure> {
+    let wanted: BTreeSet<SaleKey> = events.iter().map(Event::key).collect();
+    let orders = sql::list(wanted.iter().map(|(order, _)| sql::id(order)));
+    let columns = "id, order_id, store_id, product_id, sku_id, quantity, transaction_type";
+    let find = format!(
+        "SELECT id, order_id, store_id, product_id, sku_id FROM inventory_transactions WHERE order_id IN ({orders}) AND kind = 'SALE'"
+    );
+    let mut ids = Vec::new();
+    for row in connection.query(find).await?.rows(0) {
+        if wanted.contains(&(rows::parsed(row, "order_id")?, rows::item(row)?)) {
+            ids.push(rows::int(row, "id")?);
+        }
+    }
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    ids.sort_unstable();
+    let ids = sql::list(ids);
+    let lock =
+        format!("SELECT {columns} FROM inventory_transactions FORCE INDEX (PRIMARY) WHERE id IN ({ids}) ORDER BY id FOR UPDATE");
+    let reply = connection.query(lock).await?;
+    let sale = |row| {
+        let (quantity, state) = (rows::quantity(row)?, rows::parsed(row, "transaction_type")?);
+        Ok(((rows::parsed(row, "order_id")?, rows::item(row)?), LockedSale { id: rows::int(row, "id")?, quantity, state }))
+    };
+    reply.rows(0).iter().map(sale).collect()
+}
+
+/// LOCK → OUT and one update a balance. A sale that is OUT or UNLOCK already needs nothing. `Some` says why it was refused.
+async fn move_balances(connection: &mut Connection, sales: &HashMap<SaleKey, LockedSale>) -> Result<Option<String>, Failure> {
+    let mut sums: BTreeMap<Item, i64> = BTreeMap::new();
+    let mut ids = Vec::new();
+    for ((_, item), sale) in sales.iter().filter(|(_, sale)| sale.state == SaleState::Lock) {
+        *sums.entry(*item).or_default() += i64::from(sale.quantity.get());
+        ids.push(sale.id);
+    }
+    if ids.is_empty() {
+        return Ok(None);
+    }
+    ids.sort_unstable();
+    let ids = sql::list(ids);
+    connection.query(format!("UPDATE inventory_transactions SET transaction_type = 'OUT' WHERE id IN ({ids})")).await?;
+    let update = |(item, units): (&Item, &i64)| {
+        let item = sql::item_is(*item);
+        format!(
+            "UPDATE inventory SET current_stock = current_stock - {units}, version = version + 1 \
+             WHERE {item} AND current_stock - locked_stock >= {units}"
+        )
+    };
+    let updates: Vec<String> = sums.iter().map(update).collect();
+    let reply = connection.query(updates.join("; ")).await?;
+    let refused = sums.iter().enumerate().find(|(at, _)| reply.affected(*at) == 0);
+    Ok(refused.map(|(_, (item, units))| format!("the balance of {item} does not cover {units} units")))
+}
+
+async fn finish(connection: &mut Connection, known: &[&Event], lost: &[&Event]) -> Result<(), Failure> {
+    if !known.is_empty() {
+        let ids = sql::list(known.iter().map(|event| event.id));
+        connection.query(format!("UPDATE outbox SET status = 'DONE' WHERE id IN ({ids})")).await?;
+    }
+    if !lost.is_empty() {
+        // Never by the rules: event and sale are written together.
+        let ids = sql::list(lost.iter().map(|event| event.id));
+        tracing::error!(ids, "deducts without a sale in the ledger are DEAD");
+        let dead = format!("UPDATE outbox SET status = 'DEAD', last_error = 'no SALE row' WHERE id IN ({ids})");
+        connection.query(dead).await?;
+    }
+    Ok(())
+}
+
+/// Puts refused events off, 1 s · 2ⁿ up to 60 s, and gives them up after the tenth refusal.
+struct PutOff {
+    ids: Vec<i64>,
+    why: String,
+}
+
+impl Unit for PutOff {
+    const ACT: &'static str = "put off deducts";
+    const REPEATABLE: bool = false;
+    type Output = u64;
+
+    async fn run(&self, connection: &mut Connection) -> Result<u64, Failure> {
+        let ids = sql::list(&self.ids);
+        let lock = format!(
+            "SELECT attempts FROM outbox FORCE INDEX (PRIMARY) WHERE id IN ({ids}) AND status = 'NEW' ORDER BY id FOR UPDATE"
+        );
+        let reply = connection.begin(&lock).await?;
+        let attempts = reply.rows(0).iter().map(|row| rows::count(row, "attempts")).collect::<Result<Vec<_>, _>>()?;
+        // The server assigns from left to right: attempts last, so that the others see its old value.
+        let update = format!(
+            "UPDATE outbox SET status = IF(attempts + 1 >= {ATTEMPTS_MAX}, 'DEAD', 'NEW'), last_error = {}, \
+             available_at = NOW(3) + INTERVAL CAST(LEAST(60, POW(2, LEAST(attempts, 6))) AS SIGNED) SECOND, \
+             attempts = attempts + 1 WHERE id IN ({ids}) AND status = 'NEW'",
+            sql::text(&self.why, 255)
+        );
+        connection.query(update).await?;
+        connection.commit().await?;
+        Ok(attempts.iter().filter(|attempts| *attempts + 1 >= ATTEMPTS_MAX).count() as u64)
+    }
+}

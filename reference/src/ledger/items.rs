@@ -1,0 +1,104 @@
+//! Reads of items: which there are, their balances, their epochs.
+
+use super::connection::Connection;
+use super::failure::Failure;
+use super::unit::Unit;
+use super::{Balance, EpochState, Ledger, LedgerError, rows, sql};
+use crate::domain::Item;
+
+impl Ledger {
+    /// Epoch and mode of an item; `None` if there is no such item.
+    ///
+    /// # Errors
+    /// `Failed`: it could not be read.
+    pub async fn epoch(&self, item: Item) -> Result<Option<EpochState>, LedgerError> {
+        self.request(ReadEpoch { item }).await
+    }
+
+    /// Balance of an item, all of one snapshot; `None` if there is no such item.
+    ///
+    /// # Errors
+    /// `Failed`: it could not be read.
+    pub async fn balance(&self, item: Item) -> Result<Option<Balance>, LedgerError> {
+        self.request(ReadBalance { item }).await
+    }
+
+    /// At most `limit` items in order, after `after`.
+    ///
+    /// # Errors
+    /// `Failed`: they could not be read.
+    pub async fn items(&self, after: Option<Item>, limit: u32) -> Result<Vec<Item>, LedgerError> {
+        self.work(ReadItems { after, limit }).await
+    }
+}
+
+struct ReadEpoch {
+    item: Item,
+}
+
+impl Unit for ReadEpoch {
+    const ACT: &'static str = "read an epoch";
+    const REPEATABLE: bool = true;
+    type Output = Option<EpochState>;
+
+    async fn run(&self, connection: &mut Connection) -> Result<Option<EpochState>, Failure> {
+        let item = sql::item_is(self.item);
+        let reply = connection.query(format!("SELECT epoch, mode FROM inventory_epoch WHERE {item} AND shard = 0")).await?;
+        reply.rows(0).first().map(rows::epoch_state).transpose()
+    }
+}
+
+struct ReadBalance {
+    item: Item,
+}
+
+impl Unit for ReadBalance {
+    const ACT: &'static str = "read a balance";
+    const REPEATABLE: bool = true;
+    type Output = Option<Balance>;
+
+    async fn run(&self, connection: &mut Connection) -> Result<Option<Balance>, Failure> {
+        let Item { store, product, sku } = self.item;
+        let reply = connection
+            .query(format!(
+                "SELECT i.current_stock, i.locked_stock, e.epoch, e.mode, CAST(COALESCE((SELECT SUM(t.quantity) \
+                 FROM inventory_transactions t WHERE t.store_id = {store} AND t.product_id = {product} AND t.sku_id = {sku} \
+                 AND t.transaction_type = 'LOCK'), 0) AS SIGNED) AS open_units FROM inventory i JOIN inventory_epoch e \
+                 ON e.store_id = i.store_id AND e.product_id = i.product_id AND e.sku_id = i.sku_id AND e.shard = 0 \
+                 WHERE i.store_id = {store} AND i.product_id = {product} AND i.sku_id = {sku}"
+            ))
+            .await?;
+        let balance = |row| {
+            let (current, locked) = (rows::int(row, "current_stock")?, rows::int(row, "locked_stock")?);
+            Ok(Balance { current, locked, open: rows::int(row, "open_units")?, epoch: rows::epoch_state(row)? })
+        };
+        reply.rows(0).first().map(balance).transpose()
+    }
+}
+
+struct ReadItems {
+    after: Option<Item>,
+    limit: u32,
+}
+
+impl Unit for ReadItems {
+    const ACT: &'static str = "read items";
+    const REPEATABLE: bool = true;
+    type Output = Vec<Item>;
+
+    async fn run(&self, connection: &mut Connection) -> Result<Vec<Item>, Failure> {
+        let after = self.after.map_or_else(String::new, |Item { store, product, sku }| {
+            format!(
+                "WHERE store_id > {store} OR (store_id = {store} AND product_id > {product}) \
+                 OR (store_id = {store} AND product_id = {product} AND sku_id > {sku})"
+            )
+        });
+        let limit = self.limit;
+        let reply = connection
+            .query(format!(
+                "SELECT store_id, product_id, sku_id FROM inventory {after} ORDER BY store_id, product_id, sku_id LIMIT {limit}"
+            ))
+            .await?;
+        reply.rows(0).iter().map(rows::item).collect()
+    }
+}

@@ -1,0 +1,208 @@
+//! The order transaction, for one order or several at once (PROTOCOL.md 5.1 step 4 and "Group commit").
+//!
+//! In: orders with distinct ids. Out: one verdict each. Retries and rollback after a failure are the writer's.
+
+use std::collections::{HashMap, HashSet};
+
+use super::connection::{Connection, Reply};
+use super::failure::Failure;
+use super::{Admission, EpochState, Mode, NewOrder, Written, rows, sql};
+use crate::domain::{Epoch, Item};
+
+/// What the transaction says about one order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// This became of it.
+    Is(Written),
+    /// Its balance is guarded, and a guard that refuses ends the whole transaction: it needs a transaction of its own.
+    Alone,
+}
+
+/// One order transaction. `before_commit` is called right before COMMIT is sent, with the places of the orders in it.
+///
+/// # Errors
+/// Nothing was committed. `Refused` leaves the transaction open. An unknown COMMIT is no error but [`Written::Unknown`].
+pub(super) async fn transact(
+    connection: &mut Connection,
+    orders: &[&NewOrder],
+    mut before_commit: impl FnMut(&[usize]) + Send,
+) -> Result<Vec<Verdict>, Failure> {
+    let fence = Fence::close(connection, orders).await?;
+    let mut verdicts: Vec<Option<Verdict>> = orders.iter().map(|order| fence.stops(order, orders.len())).collect();
+    let mut members: Vec<usize> = (0..orders.len()).filter(|at| verdicts[*at].is_none()).collect();
+    members.sort_by_key(|at| orders[*at].request.order());
+    let admitted: Vec<&NewOrder> = members.iter().map(|at| orders[*at]).collect();
+    let written = if admitted.is_empty() {
+        connection.rollback().await?;
+        Written::Committed
+    } else {
+        match insert(connection, &admitted, &fence).await? {
+            Some(stopped) => {
+                connection.rollback().await?;
+                stopped
+            }
+            None => {
+                before_commit(&members);
+                commit(connection).await
+            }
+        }
+    };
+    for at in members {
+        verdicts[at] = Some(Verdict::Is(written.clone()));
+    }
+    Ok(verdicts.into_iter().flatten().collect())
+}
+
+async fn commit(connection: &mut Connection) -> Written {
+    match connection.commit().await {
+        Ok(()) => Written::Committed,
+        Err(failure) => {
+            tracing::warn!(?failure, "the reply to the COMMIT of an order transaction never came");
+            Written::Unknown
+        }
+    }
+}
+
+/// The ids that exist and the epochs that are share-locked until COMMIT.
+struct Fence {
+    existing: HashSet<String>,
+    epochs: HashMap<Item, EpochState>,
+}
+
+impl Fence {
+    async fn close(connection: &mut Connection, orders: &[&NewOrder]) -> Result<Self, Failure> {
+        let ids = sql::list(orders.iter().map(|order| sql::id(order.request.order())));
+        let mut items: Vec<Item> = orders.iter().flat_map(|order| &order.admissions).map(|admission| admission.line.item).collect();
+        items.sort_unstable();
+        items.dedup();
+        let mut packet = format!("SELECT order_id FROM orders WHERE order_id IN ({ids})");
+        for item in items {
+            packet.push_str("; ");
+            packet.push_str(&sql::share_epoch(item));
+        }
+        Self::read(&connection.begin(&packet).await?)
+    }
+
+    fn read(reply: &Reply) -> Result<Self, Failure> {
+        let existing = reply.rows(0).iter().map(|row| rows::text(row, "order_id")).collect::<Result<_, _>>()?;
+        let locked = (1..reply.len()).flat_map(|at| reply.rows(at));
+        let epochs = locked.map(|row| Ok((rows::item(row)?, rows::epoch_state(row)?))).collect::<Result<_, Failure>>()?;
+        Ok(Self { existing, epochs })
+    }
+
+    /// Why an order is not inserted by a transaction of `together` orders; `None` if it is.
+    fn stops(&self, order: &NewOrder, together: usize) -> Option<Verdict> {
+        if self.existing.contains(order.request.order().as_str()) {
+            return Some(Verdict::Is(Written::Exists));
+        }
+        let mut guarded = false;
+        for admission in &order.admissions {
+            match self.path(admission) {
+                Some((Path::Counted, _)) => {}
+                Some(_) => guarded = true,
+                None => return Some(Verdict::Is(Written::NotAdmitted { item: admission.line.item })),
+            }
+        }
+        (guarded && together > 1).then_some(Verdict::Alone)
+    }
+
+    /// Which way a line takes, and the epoch of its item; `None` if it is not admitted.
+    fn path(&self, admission: &Admission) -> Option<(Path, Epoch)> {
+        let state = self.epochs.get(&admission.line.item)?;
+        let path = match (state.mode, admission.token) {
+            (Mode::Redis, Some(token)) if token.epoch == state.epoch => Path::Counted,
+            (Mode::Strict, Some(token)) if token.epoch == state.epoch => Path::Guarded,
+            (Mode::Db, None) => Path::Guarded,
+            _ => return None,
+        };
+        Some((path, state.epoch))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Path {
+    /// Redis counted; the deduct comes later through the outbox.
+    Counted,
+    /// The balance moves in this transaction, if it covers the line.
+    Guarded,
+}
+
+/// The writes. `Some` if the order must be taken back: its id exists after all, or a guard refused it.
+async fn insert(connection: &mut Connection, orders: &[&NewOrder], fence: &Fence) -> Result<Option<Written>, Failure> {
+    match connection.query(insert_orders(orders)).await {
+        // In company it is not known whose id it is.
+        Err(failure) if failure.is_duplicate() && orders.len() == 1 => return Ok(Some(Written::Exists)),
+        other => other?,
+    };
+    // A limit for each user belongs here, before the ledger: an UPDATE of user_quota that matches no row takes the order back.
+    let (mut sales, mut events, mut guards) = (Vec::new(), Vec::new(), Vec::new());
+    for (order, admission) in orders.iter().flat_map(|order| order.admissions.iter().map(move |admission| (order, admission))) {
+        let (path, epoch) = fence.path(admission).ok_or_else(|| Failure::Broken { why: "an order was not checked".into() })?;
+        sales.push(sale_row(order, admission, path, epoch));
+        match path {
+            Path::Counted => events.push(event_row(order, admission, epoch)),
+            Path::Guarded => guards.push(admission),
+        }
+    }
+    let sales = sales.join(",");
+    connection
+        .query(format!(
+            "INSERT INTO inventory_transactions \
+             (order_id, store_id, product_id, sku_id, kind, transaction_type, quantity, epoch, token) VALUES {sales}"
+        ))
+        .await?;
+    if !events.is_empty() {
+        let events = events.join(",");
+        connection
+            .query(format!(
+                "INSERT INTO outbox \
+                 (event_id, event_type, order_id, store_id, product_id, sku_id, quantity, epoch, token) VALUES {events}"
+            ))
+            .await?;
+    }
+    guard(connection, &guards).await
+}
+
+fn insert_orders(orders: &[&NewOrder]) -> String {
+    let rows = sql::list(orders.iter().map(|order| {
+        let request = &order.request;
+        let (id, hash, ttl) = (sql::id(request.order()), sql::bytes(request.hash()), sql::interval(order.ttl));
+        format!("({id},{},'CREATED',{hash},NOW(3) + {ttl})", request.user().get())
+    }));
+    format!("INSERT INTO orders (order_id, user_id, status, request_hash, expire_at) VALUES {rows}")
+}
+
+fn token_text(admission: &Admission) -> String {
+    admission.token.map(|token| token.to_string()).unwrap_or_default()
+}
+
+fn sale_row(order: &NewOrder, admission: &Admission, path: Path, epoch: Epoch) -> String {
+    let state = if path == Path::Counted { "LOCK" } else { "OUT" };
+    let (id, item, quantity) = (sql::id(order.request.order()), sql::item_values(admission.line.item), admission.line.quantity);
+    format!("({id},{item},'SALE','{state}',{quantity},{epoch},'{}')", token_text(admission))
+}
+
+fn event_row(order: &NewOrder, admission: &Admission, epoch: Epoch) -> String {
+    let (id, item, quantity) = (sql::id(order.request.order()), sql::item_values(admission.line.item), admission.line.quantity);
+    format!("({id},'DEDUCT_STOCK_DB',{id},{item},{quantity},{epoch},'{}')", token_text(admission))
+}
+
+/// Moves the balances that are guarded, last before COMMIT because everybody waits for these rows.
+async fn guard(connection: &mut Connection, guarded: &[&Admission]) -> Result<Option<Written>, Failure> {
+    if guarded.is_empty() {
+        return Ok(None);
+    }
+    let updates: Vec<String> = guarded
+        .iter()
+        .map(|admission| {
+            let (item, units) = (sql::item_is(admission.line.item), admission.line.quantity);
+            format!(
+                "UPDATE inventory SET current_stock = current_stock - {units}, version = version + 1 \
+                 WHERE {item} AND current_stock - locked_stock >= {units}"
+            )
+        })
+        .collect();
+    let reply = connection.query(updates.join("; ")).await?;
+    let short = guarded.iter().enumerate().find(|(at, _)| reply.affected(*at) == 0);
+    Ok(short.map(|(_, admission)| Written::GuardRefused { item: admission.line.item }))
+}

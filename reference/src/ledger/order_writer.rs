@@ -1,0 +1,312 @@
+//! Group commit: orders that wait at the same time share one transaction.
+//!
+//! In: orders, through a bounded queue. Out: what became of each, after COMMIT was acknowledged. A few tasks, each with a
+//! connection of its own, take what waits and write it; one bad order never fails its neighbours.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::connection::{Connection, Dial};
+use super::failure::Failure;
+use super::order_batch::{Verdict, transact};
+use super::unit::{CONFLICT_REPEATS, jitter};
+use super::{LedgerError, LedgerSettings, NewOrder, Written};
+
+const ACT: &str = "write order";
+/// An idle writer speaks this often, so that the server does not close its session (`wait_timeout` is 10 s).
+const KEEP_ALIVE: Duration = Duration::from_secs(3);
+/// Pause before a writer that panicked is replaced.
+const RESTART_PAUSE: Duration = Duration::from_millis(100);
+
+type Outcome = Result<Written, LedgerError>;
+
+/// The queue and the tasks that empty it.
+pub(super) struct OrderWriter {
+    queue: mpsc::Sender<Job>,
+    closing: CancellationToken,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl OrderWriter {
+    /// Starts the writers. Their connections are opened when the first order comes.
+    pub(super) fn start(settings: &LedgerSettings, dial: &Dial) -> Self {
+        let (queue, receiver) = mpsc::channel(settings.writer_queue.max(1));
+        let closing = CancellationToken::new();
+        let inbox = Arc::new(Inbox { receiver: tokio::sync::Mutex::new(receiver), closing: closing.clone() });
+        let batch_max = settings.batch_max.max(1);
+        let writer = || {
+            let (inbox, dial) = (Arc::clone(&inbox), dial.clone());
+            let make = move || Writer { dial: dial.clone(), connection: None, batch_max }.run(Arc::clone(&inbox));
+            tokio::spawn(supervise(make))
+        };
+        let tasks = (0..settings.writer_connections.max(1)).map(|_| writer()).collect();
+        Self { queue, closing, tasks: Mutex::new(tasks) }
+    }
+
+    /// Queues an order and waits for what becomes of it. Dropping the future does not take the order back.
+    pub(super) async fn write(&self, order: NewOrder) -> Outcome {
+        let (sender, answer) = oneshot::channel();
+        let job = Job { order, answer: Answer { sender: Some(sender), commit_sent: false } };
+        self.queue.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(job) => job.refuse(LedgerError::QueueFull { capacity: self.queue.max_capacity() }),
+            mpsc::error::TrySendError::Closed(job) => job.refuse(failed("the ledger is closed")),
+        })?;
+        answer.await.unwrap_or(Ok(Written::Unknown))
+    }
+
+    /// Orders waiting.
+    pub(super) fn len(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// Takes no more orders and writes those that wait, at most for `limit`.
+    pub(super) async fn close(&self, limit: Duration) {
+        self.closing.cancel();
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let drained = tokio::time::timeout(limit, futures_util::future::join_all(tasks)).await;
+        if drained.is_err() {
+            tracing::warn!(waiting = self.len(), "orders were still waiting when the ledger closed");
+        }
+    }
+}
+
+fn failed(why: &str) -> LedgerError {
+    LedgerError::Failed { act: ACT, why: why.into() }
+}
+
+/// Runs writers one after another until one ends by itself: a panic ends a writer, not the writing.
+async fn supervise<F>(make: impl Fn() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    while let Err(error) = tokio::spawn(make()).await {
+        tracing::error!(%error, "an order writer died and is replaced");
+        tokio::time::sleep(RESTART_PAUSE).await;
+    }
+}
+
+struct Job {
+    order: NewOrder,
+    answer: Answer,
+}
+
+impl Job {
+    fn refuse(mut self, error: LedgerError) -> LedgerError {
+        // Nobody waits for the answer yet.
+        self.answer.sender = None;
+        error
+    }
+}
+
+/// The way back to the caller. Dropped unanswered, by a panic, it says itself what is known.
+struct Answer {
+    sender: Option<oneshot::Sender<Outcome>>,
+    commit_sent: bool,
+}
+
+impl Answer {
+    fn give(mut self, outcome: Outcome) {
+        if let Some(sender) = self.sender.take() {
+            // A caller that has gone away has no use for it.
+            let _ = sender.send(outcome);
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        let outcome = if self.commit_sent { Ok(Written::Unknown) } else { Err(failed("the writer died before COMMIT")) };
+        if let Some(sender) = self.sender.take() {
+            let _ = sender.send(outcome);
+        }
+    }
+}
+
+struct Inbox {
+    receiver: tokio::sync::Mutex<mpsc::Receiver<Job>>,
+    closing: CancellationToken,
+}
+
+impl Inbox {
+    /// At least one job and at most `most`; none once the queue is closed and empty. Cancel safe: a job is taken or stays.
+    async fn take(&self, most: usize) -> Vec<Job> {
+        let mut receiver = self.receiver.lock().await;
+        let mut jobs = Vec::with_capacity(most);
+        if !receiver.is_closed() {
+            tokio::select! {
+                biased;
+                () = self.closing.cancelled() => receiver.close(),
+                _ = receiver.recv_many(&mut jobs, most) => return jobs,
+            }
+        }
+        receiver.recv_many(&mut jobs, most).await;
+        jobs
+    }
+}
+
+struct Writer {
+    dial: Dial,
+    connection: Option<Connection>,
+    batch_max: usize,
+}
+
+impl Writer {
+    async fn run(mut self, inbox: Arc<Inbox>) {
+        loop {
+            match tokio::time::timeout(KEEP_ALIVE, inbox.take(self.batch_max)).await {
+                Err(_) => self.keep_alive().await,
+                Ok(jobs) if jobs.is_empty() => break,
+                Ok(jobs) => self.write(jobs).await,
+            }
+        }
+        if let Some(connection) = self.connection {
+            connection.close().await;
+        }
+    }
+
+    async fn keep_alive(&mut self) {
+        if let Some(connection) = &mut self.connection
+            && connection.query("SELECT 1".into()).await.is_err()
+        {
+            self.connection = None;
+        }
+    }
+
+    /// Orders of one id go one after another: the second must see what became of the first.
+    async fn write(&mut self, mut jobs: Vec<Job>) {
+        while !jobs.is_empty() {
+            let mut ids = HashSet::new();
+            let (batch, later) = jobs.into_iter().partition(|job| ids.insert(job.order.request.order().clone()));
+            self.write_distinct(batch).await;
+            jobs = later;
+        }
+    }
+
+    async fn write_distinct(&mut self, jobs: Vec<Job>) {
+        for job in self.write_together(jobs).await {
+            // Of one order nothing is left over.
+            self.write_together(vec![job]).await;
+        }
+    }
+
+    /// One transaction, repeated after conflicts. Answers what it settles and returns the orders that must go alone.
+    async fn write_together(&mut self, mut jobs: Vec<Job>) -> Vec<Job> {
+        let mut repeats = Repeats::default();
+        loop {
+            match self.attempt(&mut jobs).await {
+                Ok(verdicts) => return settle(jobs, verdicts),
+                Err(ended) if repeats.allow(&ended) => tokio::time::sleep(jitter(repeats.conflicts)).await,
+                Err(ended) => return give_up(jobs, &ended.failure),
+            }
+        }
+    }
+
+    async fn attempt(&mut self, jobs: &mut [Job]) -> Result<Vec<Verdict>, Ended> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.dial.connect().await.map_err(|failure| Ended { failure, died_idle: false })?,
+        };
+        let (orders, mut answers): (Vec<&NewOrder>, Vec<&mut Answer>) =
+            jobs.iter_mut().map(|job| (&job.order, &mut job.answer)).unzip();
+        let before_commit = |members: &[usize]| members.iter().for_each(|at| answers[*at].commit_sent = true);
+        let outcome = transact(&mut connection, &orders, before_commit).await;
+        let outcome = match outcome {
+            Ok(verdicts) => Ok(verdicts),
+            Err(failure) => {
+                connection.recover(&failure).await;
+                Err(Ended { failure, died_idle: connection.died_idle() })
+            }
+        };
+        if connection.is_clean() {
+            connection.reuse();
+            self.connection = Some(connection);
+        }
+        outcome
+    }
+}
+
+/// A transaction that committed nothing.
+struct Ended {
+    failure: Failure,
+    died_idle: bool,
+}
+
+/// What has been repeated.
+#[derive(Default)]
+struct Repeats {
+    conflicts: u32,
+    renewals: u32,
+}
+
+impl Repeats {
+    /// Conflicts a few times; a connection that had died while it was idle once.
+    fn allow(&mut self, ended: &Ended) -> bool {
+        if ended.died_idle {
+            self.renewals += 1;
+            return self.renewals <= 1;
+        }
+        self.conflicts += 1;
+        ended.failure.is_transient() && self.conflicts <= CONFLICT_REPEATS
+    }
+}
+
+fn settle(jobs: Vec<Job>, verdicts: Vec<Verdict>) -> Vec<Job> {
+    let mut alone = Vec::new();
+    for (job, verdict) in jobs.into_iter().zip(verdicts) {
+        match verdict {
+            Verdict::Is(written) => job.answer.give(Ok(written)),
+            Verdict::Alone => alone.push(job),
+        }
+    }
+    alone
+}
+
+/// A row that was refused may be any one of several: each gets a transaction of its own. Otherwise nothing was written.
+fn give_up(jobs: Vec<Job>, failure: &Failure) -> Vec<Job> {
+    let of_a_row = matches!(failure, Failure::Broken { .. } | Failure::Refused { .. }) && !failure.is_transient();
+    if of_a_row && jobs.len() > 1 {
+        return jobs;
+    }
+    for job in jobs {
+        job.answer.give(Err(failure.clone().into_error(ACT)));
+    }
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[tokio::test]
+    async fn a_writer_that_dies_answers_what_it_knows() {
+        for (commit_sent, known) in [(false, Err(failed("the writer died before COMMIT"))), (true, Ok(Written::Unknown))] {
+            let (sender, receiver) = oneshot::channel();
+            let answer = Answer { sender: Some(sender), commit_sent };
+            let died = tokio::spawn(async move {
+                let _held = answer;
+                panic!("on purpose");
+            });
+            assert!(died.await.is_err());
+            assert_eq!(receiver.await.unwrap(), known);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_dies_is_replaced_until_one_ends_by_itself() {
+        let started = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&started);
+        let make = move || {
+            let turn = count.fetch_add(1, Ordering::Relaxed);
+            async move { assert!(turn >= 2, "dies twice on purpose") }
+        };
+        supervise(make).await;
+        assert_eq!(started.load(Ordering::Relaxed), 3);
+    }
+}

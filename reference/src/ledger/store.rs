@@ -1,0 +1,113 @@
+//! The one handle on the MySQL side.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::connection::{Connection, Dial};
+use super::failure::Failure;
+use super::order_writer::OrderWriter;
+use super::pool::Pool;
+use super::unit::{self, Unit};
+use super::{LedgerError, LedgerSettings, NewOrder, Written, boot, self_test};
+
+/// Longest wait for a lock of a request, seconds.
+const REQUEST_LOCK_WAIT_S: u32 = 3;
+/// Longest wait for a lock of a worker, seconds.
+const WORKER_LOCK_WAIT_S: u32 = 10;
+/// Longest wait for work under way when the ledger closes.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Orders, balances, epochs and outbox in MySQL. Clones share their connections.
+///
+/// Cancel safety of every method: the unit of work runs in a task of its own. Dropping the future drops the answer, never the
+/// unit, and leaves no connection in doubt.
+#[derive(Clone)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    requests: Arc<Pool>,
+    workers: Arc<Pool>,
+    writer: OrderWriter,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").field("writer_queue_len", &self.writer_queue_len()).finish_non_exhaustive()
+    }
+}
+
+impl Ledger {
+    /// Creates and migrates the database if need be, tests the server, and starts the order writers.
+    ///
+    /// Must be called inside a tokio runtime. Any number of processes may open one database at once.
+    ///
+    /// # Errors
+    /// `Failed`: not reachable, or a migration failed. `Unsuitable`: the server cannot carry the protocol.
+    pub async fn open(settings: LedgerSettings) -> Result<Self, LedgerError> {
+        let plain = Dial::plain(&settings.url).map_err(|failure| failure.into_error("open the ledger"))?;
+        let flavour = boot::prepare(&plain).await?;
+        let (requests, workers) = (plain.session(flavour, REQUEST_LOCK_WAIT_S), plain.session(flavour, WORKER_LOCK_WAIT_S));
+        if settings.self_test {
+            self_test::run(&requests, flavour).await?;
+        }
+        let shared = Shared {
+            writer: OrderWriter::start(&settings, &requests),
+            requests: Pool::new(requests, settings.request_connections),
+            workers: Pool::new(workers, settings.worker_connections),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Writes an order, together with others that wait at the same time. The answer comes after COMMIT was acknowledged.
+    ///
+    /// # Errors
+    /// `QueueFull` or `Failed`: certainly not written. Whether a COMMIT is in doubt is [`Written::Unknown`] and no error.
+    pub async fn write(&self, order: NewOrder) -> Result<Written, LedgerError> {
+        self.shared.writer.write(order).await
+    }
+
+    /// Orders waiting for a writer.
+    #[must_use]
+    pub fn writer_queue_len(&self) -> usize {
+        self.shared.writer.len()
+    }
+
+    /// Whether MySQL answers.
+    ///
+    /// # Errors
+    /// `Failed`: it does not.
+    pub async fn ping(&self) -> Result<(), LedgerError> {
+        self.request(Ping).await
+    }
+
+    /// Writes what is queued, waits for units under way, and closes all connections; each wait is bounded by ten seconds.
+    pub async fn close(&self) {
+        self.shared.writer.close(CLOSE_LIMIT).await;
+        self.shared.requests.close(CLOSE_LIMIT).await;
+        self.shared.workers.close(CLOSE_LIMIT).await;
+    }
+
+    /// Runs a unit with the waits of a request.
+    pub(super) async fn request<U: Unit>(&self, unit: U) -> Result<U::Output, LedgerError> {
+        unit::run(&self.shared.requests, unit).await
+    }
+
+    /// Runs a unit with the waits of a worker.
+    pub(super) async fn work<U: Unit>(&self, unit: U) -> Result<U::Output, LedgerError> {
+        unit::run(&self.shared.workers, unit).await
+    }
+}
+
+struct Ping;
+
+impl Unit for Ping {
+    const ACT: &'static str = "ping mysql";
+    const REPEATABLE: bool = true;
+    type Output = ();
+
+    async fn run(&self, connection: &mut Connection) -> Result<(), Failure> {
+        connection.query("SELECT 1".into()).await.map(drop)
+    }
+}

@@ -1,0 +1,109 @@
+//! The deduct worker's transactions and the life of outbox rows.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use reference::domain::SaleState;
+
+use crate::ledger_bench::{Bench, id, numbered, order, token};
+
+#[tokio::test]
+async fn three_workers_deduct_five_hundred_orders_exactly_once() {
+    let bench = Bench::new().await;
+    let (one, two) = (bench.item(1000).await, bench.item(2000).await);
+    let cart = |at: u64| order(&format!("o-{at}"), &[(one, 1, token(1, at)), (two, 3, token(1, at))]);
+    join_all((0..500).map(|at| bench.write(cart(at)))).await;
+    assert_eq!((bench.balance(one).await.open, bench.balance(two).await.open), (500, 1500));
+    let worker = || async {
+        let mut settled = 0;
+        while bench.ledger.outbox_depth().await.unwrap().deducts > 0 {
+            settled += bench.ledger.deduct_batch(70).await.unwrap().settled.len();
+        }
+        settled
+    };
+    let (first, second, third) = tokio::join!(worker(), worker(), worker());
+    assert_eq!(first + second + third, 1000, "each event is settled by one worker");
+    let (one_is, two_is) = (bench.balance(one).await, bench.balance(two).await);
+    assert_eq!((one_is.current, one_is.open, two_is.current, two_is.open), (500, 0, 500, 0));
+    assert_eq!((bench.booked(one).await, bench.booked(two).await), (500, 500));
+}
+
+#[tokio::test]
+async fn a_deduct_delivered_again_is_success_and_moves_nothing() {
+    let bench = Bench::new().await;
+    let item = bench.item(10).await;
+    bench.write(numbered("o", 1, item, 4)).await;
+    let first = bench.ledger.deduct_batch(10).await.unwrap();
+    assert_eq!((first.events, first.dead), (1, 0));
+    let settled = &first.settled[0];
+    assert_eq!((settled.item, &settled.order, Some(settled.token), settled.quantity.get()), (item, &id("o-1"), token(1, 2), 4));
+    assert_eq!(bench.ledger.order(&id("o-1")).await.unwrap().unwrap().sales[0].state, SaleState::Out);
+    bench.execute("UPDATE outbox SET status = 'NEW'").await;
+    assert_eq!(bench.ledger.deduct_batch(10).await.unwrap().settled, first.settled);
+    assert_eq!((bench.balance(item).await.current, bench.ledger.deduct_batch(10).await.unwrap().events), (6, 0));
+}
+
+#[tokio::test]
+async fn a_balance_that_refuses_holds_up_no_other_item_and_its_events_end_dead_until_requeued() {
+    let bench = Bench::new().await;
+    let (broken, sound) = (bench.item(5).await, bench.item(5).await);
+    bench.write(numbered("b", 1, broken, 2)).await;
+    bench.write(numbered("s", 1, sound, 2)).await;
+    let of_broken = format!("store_id = {} AND product_id = {} AND sku_id = {}", broken.store, broken.product, broken.sku);
+    bench.execute(&format!("UPDATE inventory SET current_stock = 1 WHERE {of_broken}")).await;
+
+    let batch = bench.ledger.deduct_batch(10).await.unwrap();
+    assert_eq!((batch.events, batch.refused.as_slice(), batch.dead), (2, [broken].as_slice(), 0));
+    assert_eq!(batch.settled.iter().map(|settled| settled.item).collect::<Vec<_>>(), [sound]);
+    assert_eq!((bench.balance(broken).await.current, bench.balance(sound).await.current), (1, 3));
+    assert_eq!(bench.ledger.deduct_batch(10).await.unwrap().events, 0, "put off");
+    assert_eq!(bench.ledger.outbox_depth().await.unwrap().deducts, 1);
+
+    for attempt in 2..=10 {
+        let left =
+            bench.int("SELECT TIMESTAMPDIFF(SECOND, NOW(3), available_at) FROM outbox WHERE status = 'NEW' AND attempts > 0").await;
+        let put_off = (1_i64 << (attempt - 2)).min(60);
+        assert!((put_off - 2..=put_off).contains(&left), "after {} refusals {left} s are left, not about {put_off}", attempt - 1);
+        bench.execute("UPDATE outbox SET available_at = NOW(3) WHERE status = 'NEW'").await;
+        let batch = bench.ledger.deduct_batch(10).await.unwrap();
+        assert_eq!((batch.events, batch.dead), (1, u64::from(attempt == 10)), "attempt {attempt}");
+    }
+    let depth = bench.ledger.outbox_depth().await.unwrap();
+    assert_eq!((depth.deducts, depth.dead), (0, 1));
+    assert_eq!(bench.int("SELECT COUNT(*) FROM outbox WHERE last_error LIKE '%does not cover 2 units%'").await, 1);
+    assert_eq!(bench.balance(broken).await.open, 2, "a dead deduct still counts as sold");
+
+    let dead = bench.int("SELECT id FROM outbox WHERE status = 'DEAD'").await;
+    let restock = bench.int("SELECT id FROM outbox WHERE event_type = 'APPLY_DELTA' LIMIT 1").await;
+    assert_eq!((bench.ledger.requeue(restock).await, bench.ledger.requeue(0).await), (Ok(false), Ok(false)));
+    assert_eq!((bench.ledger.requeue(dead).await, bench.ledger.requeue(dead).await), (Ok(true), Ok(false)));
+    bench.execute(&format!("UPDATE inventory SET current_stock = 5 WHERE {of_broken}")).await;
+    assert_eq!(bench.ledger.deduct_batch(10).await.unwrap().settled.len(), 1);
+    assert_eq!((bench.balance(broken).await.current, bench.balance(broken).await.open), (3, 0));
+}
+
+#[tokio::test]
+async fn a_deduct_without_a_sale_is_dead_at_once() {
+    let bench = Bench::new().await;
+    let item = bench.item(5).await;
+    bench.write(numbered("o", 1, item, 1)).await;
+    bench.write(numbered("o", 2, item, 1)).await;
+    bench.execute("DELETE FROM inventory_transactions WHERE order_id = 'o-1'").await;
+    let batch = bench.ledger.deduct_batch(10).await.unwrap();
+    assert_eq!((batch.events, batch.settled.len(), batch.dead), (2, 1, 1));
+    assert_eq!(bench.int("SELECT COUNT(*) FROM outbox WHERE status = 'DEAD' AND last_error = 'no SALE row'").await, 1);
+}
+
+#[tokio::test]
+async fn only_old_rows_that_are_done_are_purged_and_in_chunks() {
+    let bench = Bench::new().await;
+    let item = bench.item(10).await;
+    join_all((0..5).map(|at| bench.write(numbered("o", at, item, 1)))).await;
+    bench.ledger.deduct_batch(3).await.unwrap();
+    let day = Duration::from_secs(86_400);
+    assert_eq!(bench.ledger.purge_outbox(day, 100).await, Ok(0), "too young");
+    bench.execute("UPDATE outbox SET available_at = NOW(3) - INTERVAL 2 DAY").await;
+    assert_eq!(bench.ledger.purge_outbox(day, 2).await, Ok(2));
+    assert_eq!(bench.ledger.purge_outbox(day, 100).await, Ok(1));
+    assert_eq!(bench.int("SELECT COUNT(*) FROM outbox").await, 3, "two deducts to come, and the opening");
+}

@@ -1,0 +1,147 @@
+//! Items: opening, restocks, balances, rebuilds.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use reference::domain::{Epoch, Item, SaleState};
+use reference::ledger::{EpochState, LedgerError, Mode, RebuildRequest, Rebuilt, Restocked};
+
+use crate::ledger_bench::{Bench, id, numbered, rebuild_request};
+use crate::support;
+
+#[tokio::test]
+async fn an_item_is_opened_once_and_the_same_opening_is_no_conflict() {
+    let bench = Bench::new().await;
+    let item = support::fresh_item();
+    assert_eq!((bench.ledger.balance(item).await, bench.ledger.epoch(item).await), (Ok(None), Ok(None)));
+    assert_eq!(bench.ledger.open_item(item, 100).await, Ok(Restocked::Now));
+    assert_eq!(bench.ledger.open_item(item, 100).await, Ok(Restocked::Before));
+    assert_eq!(bench.ledger.open_item(item, 99).await, Ok(Restocked::Conflict { booked: 100 }));
+    let balance = bench.balance(item).await;
+    assert_eq!((balance.current, balance.locked, balance.open, balance.available()), (100, 0, 0, 100));
+    assert_eq!(bench.ledger.epoch(item).await, Ok(Some(EpochState { epoch: Epoch(0), mode: Mode::Redis })));
+    assert_eq!(bench.booked(item).await, 100);
+}
+
+#[tokio::test]
+async fn an_item_may_open_with_nothing() {
+    let bench = Bench::new().await;
+    let item = support::fresh_item();
+    assert_eq!(bench.ledger.open_item(item, 0).await, Ok(Restocked::Now));
+    assert_eq!(bench.ledger.open_item(item, 0).await, Ok(Restocked::Before));
+    assert_eq!(bench.ledger.open_item(item, 5).await, Ok(Restocked::Conflict { booked: 0 }));
+    assert!(matches!(bench.ledger.open_item(support::fresh_item(), u64::MAX).await, Err(LedgerError::Failed { .. })));
+}
+
+#[tokio::test]
+async fn a_restock_counts_once_for_each_id_and_item() {
+    let bench = Bench::new().await;
+    let (item, other) = (bench.item(10).await, bench.item(10).await);
+    bench.rebuild(item, 1, None).await;
+    let same = join_all((0..6).map(|_| bench.ledger.restock("r-1", item, 5))).await;
+    assert_eq!(same.iter().filter(|result| **result == Ok(Restocked::Now)).count(), 1, "{same:?}");
+    assert_eq!(same.iter().filter(|result| **result == Ok(Restocked::Before)).count(), 5, "{same:?}");
+    assert_eq!(bench.ledger.restock("r-1", item, 6).await, Ok(Restocked::Conflict { booked: 5 }));
+    assert_eq!(bench.ledger.restock("r-1", other, 6).await, Ok(Restocked::Now));
+    assert_eq!(bench.ledger.restock("r-2", support::fresh_item(), 1).await, Ok(Restocked::UnknownItem));
+    assert_eq!((bench.balance(item).await.current, bench.balance(other).await.current), (15, 16));
+    for (id, units) in [("r'1", 1), ("", 1), ("r.1", 1), ("r-3", 0), ("r-3", u64::MAX)] {
+        assert!(matches!(bench.ledger.restock(id, item, units).await, Err(LedgerError::Failed { .. })), "{id:?} {units}");
+    }
+    let event = format!("SELECT epoch FROM outbox WHERE event_id = 'rst.r-1' AND sku_id = {}", item.sku);
+    assert_eq!(bench.int(&event).await, 2);
+}
+
+#[tokio::test]
+async fn items_are_listed_in_order_and_page_by_page() {
+    let bench = Bench::new().await;
+    let all = [(1, 1, 9), (1, 2, 1), (1, 2, 2), (2, 1, 1)].map(|(store, product, sku)| Item::new(store, product, sku).unwrap());
+    for item in all {
+        bench.ledger.open_item(item, 1).await.unwrap();
+    }
+    assert_eq!(bench.ledger.items(None, 100).await.unwrap(), all);
+    assert_eq!(bench.ledger.items(None, 2).await.unwrap(), all[..2]);
+    assert_eq!(bench.ledger.items(Some(all[0]), 2).await.unwrap(), all[1..3]);
+    assert_eq!(bench.ledger.items(Some(all[3]), 2).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_rebuild_opens_an_epoch_above_both_stores_with_what_no_order_holds() {
+    let bench = Bench::new().await;
+    let item = bench.item(10).await;
+    bench.write(numbered("o", 1, item, 3)).await;
+    let request = RebuildRequest { in_redis: Epoch(7), ..rebuild_request(item, 1, None) };
+    assert_eq!(bench.ledger.rebuild(request).await, Ok(Rebuilt::Committed { epoch: Epoch(8), base: 7, mode: Mode::Redis }));
+    assert_eq!(bench.balance(item).await.epoch, EpochState { epoch: Epoch(8), mode: Mode::Redis });
+    let stored = "SELECT COUNT(*) FROM inventory_epoch WHERE base = 7 AND incarnation = 'run:repl' AND reason = 'test'";
+    assert_eq!(bench.int(stored).await, 1);
+    let current = EpochState { epoch: Epoch(8), mode: Mode::Redis };
+    assert_eq!(bench.rebuild(item, 1, None).await, Rebuilt::Superseded { current });
+    assert_eq!(bench.rebuild(support::fresh_item(), 0, None).await, Rebuilt::UnknownItem);
+}
+
+#[tokio::test]
+async fn held_back_units_are_not_in_the_base() {
+    let bench = Bench::new().await;
+    let item = bench.item(10).await;
+    bench.execute("UPDATE inventory SET locked_stock = 4").await;
+    assert_eq!(bench.rebuild(item, 1, None).await, Rebuilt::Committed { epoch: Epoch(2), base: 6, mode: Mode::Redis });
+}
+
+#[tokio::test]
+async fn of_rebuilds_that_saw_the_same_epoch_exactly_one_is_committed() {
+    let bench = Bench::new().await;
+    let item = bench.item(10).await;
+    let rebuilt = join_all((0..8).map(|_| bench.rebuild(item, 1, None))).await;
+    assert_eq!(rebuilt.iter().filter(|one| matches!(one, Rebuilt::Committed { .. })).count(), 1, "{rebuilt:?}");
+    assert_eq!(rebuilt.iter().filter(|one| matches!(one, Rebuilt::Superseded { .. })).count(), 7, "{rebuilt:?}");
+}
+
+#[tokio::test]
+async fn entering_a_guarded_mode_moves_the_balance_of_every_open_sale() {
+    for mode in [Mode::Db, Mode::Strict] {
+        let bench = Bench::new().await;
+        let item = bench.item(10).await;
+        bench.write(numbered("o", 1, item, 3)).await;
+        bench.write(numbered("o", 2, item, 1)).await;
+        assert_eq!(bench.rebuild(item, 1, Some(mode)).await, Rebuilt::Committed { epoch: Epoch(2), base: 6, mode });
+        let balance = bench.balance(item).await;
+        assert_eq!((balance.current, balance.open), (6, 0));
+        assert_eq!(bench.ledger.order(&id("o-1")).await.unwrap().unwrap().sales[0].state, SaleState::Out);
+        // The deducts left behind find their sales settled.
+        let late = bench.ledger.deduct_batch(10).await.unwrap();
+        assert_eq!((late.settled.len(), bench.balance(item).await.current, bench.booked(item).await), (2, 6, 6));
+        assert!(matches!(bench.rebuild(item, 2, Some(Mode::Redis)).await, Rebuilt::Committed { base: 6, mode: Mode::Redis, .. }));
+    }
+}
+
+#[tokio::test]
+async fn a_broken_ledger_closes_its_item() {
+    let bench = Bench::new().await;
+    let item = bench.item(2).await;
+    bench.write(numbered("o", 1, item, 5)).await;
+    assert_eq!(bench.rebuild(item, 1, None).await, Rebuilt::Committed { epoch: Epoch(2), base: -3, mode: Mode::Closed });
+    assert_eq!(bench.balance(item).await.epoch.mode, Mode::Closed);
+}
+
+#[tokio::test]
+async fn increases_are_leased_and_finished_once() {
+    let bench = Bench::new().await;
+    let item = bench.item(1).await;
+    bench.ledger.restock("r-1", item, 5).await.unwrap();
+    let lease = Duration::from_secs(60);
+    let claimed = join_all((0..4).map(|_| bench.ledger.claim_deltas(1, lease))).await;
+    let mut events: Vec<_> = claimed.into_iter().flat_map(Result::unwrap).collect();
+    events.sort_by_key(|event| event.id);
+    let names: Vec<_> = events.iter().map(|event| (event.event_id.as_str(), event.quantity, event.attempts)).collect();
+    assert_eq!(names, [("rst.open", 1, 1), ("rst.r-1", 5, 1)]);
+    assert_eq!(bench.ledger.claim_deltas(10, lease).await, Ok(vec![]), "leased");
+    bench.execute("UPDATE outbox SET available_at = NOW(3)").await;
+    let again = bench.ledger.claim_deltas(10, Duration::ZERO).await.unwrap();
+    assert!(again.iter().all(|event| event.attempts == 2) && again.len() == 2, "{again:?}");
+    let ids: Vec<i64> = events.iter().map(|event| event.id).collect();
+    assert_eq!(bench.ledger.outbox_depth().await.unwrap().deltas, 2);
+    assert_eq!((bench.ledger.finish_deltas(&ids).await, bench.ledger.finish_deltas(&ids).await), (Ok(2), Ok(0)));
+    assert_eq!(bench.ledger.finish_deltas(&[]).await, Ok(0));
+    assert_eq!(bench.ledger.outbox_depth().await.unwrap().deltas, 0);
+}
