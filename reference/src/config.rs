@@ -150,7 +150,8 @@ impl Config {
             writer_connections: self.writer_connections,
             writer_queue: self.writer_queue as usize,
             batch_max: self.batch_max as usize,
-            ..LedgerSettings::new(self.mysql_url.reveal())
+            url: self.mysql_url.reveal().to_owned(),
+            ..LedgerSettings::default()
         }
     }
 
