@@ -283,3 +283,27 @@ impl Writer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::record::PhaseMark;
+    use crate::scenario::Phase;
+
+    fn mark() -> Record {
+        Record::Phase(PhaseMark { name: Phase::Fault, stretch: String::new() })
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_fails_every_later_record_and_the_end() {
+        let path = Path::new("/dev/full");
+        let journal = JournalWriter::append_to(std::fs::File::options().write(true).open(path).unwrap()).unwrap();
+        let (recorder, guard) = Recorder::start(journal, path, RunClock::start()).unwrap();
+        recorder.record(mark()).await.unwrap();
+        let synced = recorder.sync().await.unwrap_err();
+        assert!(synced.to_string().starts_with("write /dev/full: No space left"), "{synced}");
+        assert_eq!(recorder.record(mark()).await, Err(synced.clone()));
+        assert_eq!(recorder.failure(), Some(synced.clone()));
+        assert_eq!(guard.finish("finished").await, Err(synced));
+    }
+}
