@@ -138,6 +138,9 @@ impl Recorder {
     }
 
     async fn room(&self) -> Result<mpsc::Permit<'_, Message>, HistoryError> {
+        if self.shared.failure.get().is_some() {
+            return Err(self.lost());
+        }
         match self.queue.try_reserve() {
             Ok(room) => Ok(room),
             Err(mpsc::error::TrySendError::Closed(())) => Err(self.lost()),

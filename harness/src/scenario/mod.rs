@@ -354,7 +354,8 @@ mod tests {
 
     #[test]
     fn each_field_out_of_its_range_is_named() {
-        let wrong: [(&str, fn(&mut Scenario)); 28] = [
+        type Spoil = fn(&mut Scenario);
+        let wrong: [(&str, Spoil); 28] = [
             ("name", |it| it.name.clear()),
             ("name", |it| it.name = "Flash".into()),
             ("name", |it| it.name = "x".repeat(41)),
