@@ -1,5 +1,8 @@
 //! Tests of whole stages: against real servers and processes, which they start themselves, on saved evidence, and of the sources.
 
+mod history;
+mod load;
+mod peer;
 mod report_folder;
 mod report_formats;
 mod report_measure;
