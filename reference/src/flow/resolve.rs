@@ -4,6 +4,7 @@
 //! be in flight in another process, and the tombstone's INSERT waits for it.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::Flow;
 use crate::domain::{Epoch, Item, Member, OrderId, Token};
@@ -73,9 +74,9 @@ impl Flow {
         let found = self.ledger.orders(&ids).await?;
         let mut stored: HashMap<OrderId, StoredOrder> = found.into_iter().map(|order| (order.order.clone(), order)).collect();
         for id in ids {
-            if !stored.contains_key(&id) {
-                let row = self.row_or_tombstone(&id).await?;
-                stored.insert(id, row);
+            if let Entry::Vacant(absent) = stored.entry(id) {
+                let row = self.row_or_tombstone(absent.key()).await?;
+                absent.insert(row);
             }
         }
         Ok(stored)
