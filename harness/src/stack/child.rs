@@ -150,14 +150,14 @@ pub(super) fn in_words(status: ExitStatus) -> String {
     }
 }
 
-/// The last 12 lines within the last 4 KiB of a file.
+/// The last 20 lines within the last 8 KiB of a file.
 fn tail(path: &Path) -> std::io::Result<String> {
     let mut file = std::fs::File::open(path)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(4096)))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(8192)))?;
     let mut read = Vec::new();
-    file.take(4096).read_to_end(&mut read)?;
+    file.take(8192).read_to_end(&mut read)?;
     let text = String::from_utf8_lossy(&read);
     let lines: Vec<&str> = text.lines().collect();
-    Ok(lines[lines.len().saturating_sub(12)..].join("\n"))
+    Ok(lines[lines.len().saturating_sub(20)..].join("\n"))
 }

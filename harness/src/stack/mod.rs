@@ -3,15 +3,20 @@
 //! In: a [`StackSpec`] (wanted). Out: a [`Stack`](services::Stack) (running), its [`Endpoints`] for load and snapshot. Everything that it
 //! started and made is gone when it is stopped, dropped, or when the harness is killed.
 
+mod bring_up;
 mod child;
 mod entropy;
+mod external;
 mod folder;
 mod mysql_server;
 mod ports;
 mod programs;
-mod ready;
 mod redis_server;
+mod service;
+pub mod services;
+mod steps;
 pub mod stores;
+pub mod usage;
 mod watchdog;
 
 use std::net::SocketAddr;
@@ -20,8 +25,8 @@ use std::path::PathBuf;
 use crate::scenario::Processes;
 
 /// How the service is started: a program and its leading arguments. The process backend appends the service's own flags:
-/// `--role api|worker --listen ADDR --admin-listen ADDR --redis-url URL --mysql-url URL` and the settings of the spec;
-/// the admin token goes by the environment variable `HOLDFAST_ADMIN_TOKEN`.
+/// `--role api|worker --listen ADDR --admin-listen ADDR` (a worker gets no `--listen`) and the settings of the spec. What is secret
+/// goes by environment variables: `HOLDFAST_REDIS_URL`, `HOLDFAST_MYSQL_URL` and `HOLDFAST_ADMIN_TOKEN`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceCommand {
     /// The program, usually the running binary itself.

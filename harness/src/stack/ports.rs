@@ -14,7 +14,7 @@ const COUNT: u16 = 12_000;
 static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
 
 /// A port that nobody listens on now. Another program may still take it before it is used; the caller tries again then.
-pub(super) fn free_port() -> Result<u16, StackError> {
+fn free_port() -> Result<u16, StackError> {
     for _ in 0..200 {
         let port = FIRST + u16::from_le_bytes(entropy::bytes()?) % COUNT;
         let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -23,6 +23,15 @@ pub(super) fn free_port() -> Result<u16, StackError> {
         }
     }
     Err(StackError::failed("find a free port of 127.0.0.1", format!("200 tries from {FIRST} to {} failed", FIRST + COUNT - 1)))
+}
+
+/// `N` such ports.
+pub(super) fn free_ports<const N: usize>() -> Result<[u16; N], StackError> {
+    let mut ports = [0; N];
+    for port in &mut ports {
+        *port = free_port()?;
+    }
+    Ok(ports)
 }
 
 /// Whether the log of a server that ended says that its port was taken.

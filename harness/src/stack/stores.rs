@@ -7,17 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::child::{ChildProcess, Launch, in_words};
+use super::bring_up::{on_free_ports, stop_cleanly, until_ready};
+use super::child::ChildProcess;
 use super::folder::PrivateFolder;
-use super::ready::until_ready;
 use super::watchdog::Watchdog;
-use super::{StackError, entropy, mysql_server, ports, redis_server};
+use super::{StackError, entropy, mysql_server, redis_server};
 
 /// Longest wait for a server to end by itself once asked to.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
-
-/// Times that a server is started on another port because a stranger took the first.
-const PORT_TRIES: u32 = 5;
 
 /// The stores that are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +45,7 @@ pub struct Stores {
     mysql_port: u16,
     password: String,
     folder: PrivateFolder,
+    watchdog: Arc<Watchdog>,
 }
 
 impl Stores {
@@ -61,16 +59,16 @@ impl Stores {
         super::programs::mysql_server()?;
         let (folder, watchdog) = PrivateFolder::make()?;
         let logs = spec.logs.as_deref().unwrap_or(folder.path());
-        let (redis, redis_port) = start_redis(&spec, &folder, logs, &watchdog).await?;
+        let (redis, [redis_port]) = start_redis(&spec, &folder, logs, &watchdog).await?;
         let password = entropy::secret()?;
         let place = mysql_server::Place::new(folder.path(), &logs.join("mysql.log"), &password)?;
         place.prepare(&watchdog, within).await?;
-        let ready = async |process: &mut ChildProcess, port| {
+        let ready = async |process: &mut ChildProcess, [port]| {
             let url = mysql_url(&password, port, "");
             until_ready(process, within, "the MySQL server answers", async || mysql_server::probe(&url).await).await
         };
-        let (mysql, mysql_port) = on_free_port(&watchdog, |port| Ok(place.launch(port, &spec.mysql_args)), ready).await?;
-        Ok(Self { redis, mysql, redis_port, mysql_port, password, folder })
+        let (mysql, [mysql_port]) = on_free_ports(&watchdog, |[port]| Ok(place.launch(port, &spec.mysql_args)), ready).await?;
+        Ok(Self { redis, mysql, redis_port, mysql_port, password, folder, watchdog })
     }
 
     /// `redis://127.0.0.1:port/`
@@ -100,11 +98,11 @@ impl Stores {
     /// Ends both servers, waits until they are gone, and removes their folder.
     ///
     /// # Errors
-    /// A server that had to be killed, ended with an error or had ended before, or a folder that could not be removed. All is gone nevertheless, as
-    /// far as it can be.
+    /// A server that had to be killed, or ended with an error, or a folder that could not be removed. All is gone nevertheless,
+    /// as far as it can be.
     pub async fn stop(mut self) -> Result<(), StackError> {
         let mut problems = Vec::new();
-        for process in [&mut self.redis, &mut self.mysql] {
+        for process in self.processes_mut() {
             problems.extend(stop_cleanly(process, STOP_WITHIN).await);
         }
         problems.extend(self.folder.remove().err().map(|error| error.to_string()));
@@ -114,19 +112,14 @@ impl Stores {
     pub(super) fn processes(&self) -> [&ChildProcess; 2] {
         [&self.redis, &self.mysql]
     }
-}
 
-/// Stops a process that is to be running and to end with code 0; what was wrong about that, if anything.
-pub(super) async fn stop_cleanly(process: &mut ChildProcess, within: Duration) -> Option<String> {
-    let role = process.role().to_owned();
-    if let Some(status) = process.ended() {
-        return Some(format!("{role} had ended before with {}; its log ends:\n{}", in_words(status), process.log_tail()));
+    pub(super) fn processes_mut(&mut self) -> [&mut ChildProcess; 2] {
+        [&mut self.redis, &mut self.mysql]
     }
-    match process.stop(within).await {
-        Ok((status, false)) if status.success() => None,
-        Ok((_, true)) => Some(format!("{role} did not end within {} ms of SIGTERM and was killed", within.as_millis())),
-        Ok((status, false)) => Some(format!("{role} ended with {}; its log ends:\n{}", in_words(status), process.log_tail())),
-        Err(error) => Some(error.to_string()),
+
+    /// The watchdog that also ends what else belongs to this stack.
+    pub(super) fn watchdog(&self) -> Arc<Watchdog> {
+        Arc::clone(&self.watchdog)
     }
 }
 
@@ -139,32 +132,13 @@ async fn start_redis(
     folder: &PrivateFolder,
     logs: &Path,
     watchdog: &Arc<Watchdog>,
-) -> Result<(ChildProcess, u16), StackError> {
+) -> Result<(ChildProcess, [u16; 1]), StackError> {
     let log = logs.join("redis.log");
-    let launch = |port| redis_server::launch(folder.path(), &log, port, &spec.redis_args);
-    let ready = async |process: &mut ChildProcess, port| {
+    let launch = |[port]: [u16; 1]| redis_server::launch(folder.path(), &log, port, &spec.redis_args);
+    let ready = async |process: &mut ChildProcess, [port]: [u16; 1]| {
         let pid = process.pid();
         let within = Duration::from_millis(spec.ready_ms);
         until_ready(process, within, "the Redis server answers", async || redis_server::probe(port, pid).await).await
     };
-    on_free_port(watchdog, launch, ready).await
-}
-
-/// Starts a server on a free port and waits for it; on another one if a stranger was quicker to take the port.
-async fn on_free_port(
-    watchdog: &Arc<Watchdog>,
-    launch: impl Fn(u16) -> Result<Launch, StackError>,
-    ready: impl AsyncFn(&mut ChildProcess, u16) -> Result<(), StackError>,
-) -> Result<(ChildProcess, u16), StackError> {
-    let mut tries = 0;
-    loop {
-        let port = ports::free_port()?;
-        let mut process = ChildProcess::spawn(&launch(port)?, watchdog)?;
-        tries += 1;
-        match ready(&mut process, port).await {
-            Ok(()) => return Ok((process, port)),
-            Err(_) if tries < PORT_TRIES && process.ended().is_some() && ports::was_taken(&process.log_tail()) => {}
-            Err(error) => return Err(error),
-        }
-    }
+    on_free_ports(watchdog, launch, ready).await
 }

@@ -13,5 +13,6 @@ mod snapshot;
 mod snapshot_calls;
 mod snapshot_quiesce;
 mod snapshot_rig;
+mod stack_services;
 mod stack_stores;
 mod tidy;

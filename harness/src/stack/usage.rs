@@ -1,0 +1,40 @@
+//! What a process has used so far, as the kernel counts it (Linux).
+
+use procfs::WithCurrentSystemInfo as _;
+use procfs::process::Process;
+
+/// Use of one process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Usage {
+    /// `harness`, `redis`, `mysql`, `api-1`, `worker-1`.
+    pub role: String,
+    /// CPU time since it started, in user and kernel mode, in seconds.
+    pub cpu_seconds: f64,
+    /// Resident memory, MiB.
+    pub rss_mib: f64,
+}
+
+/// The use of process `pid`; `None` once it is gone.
+#[expect(clippy::cast_precision_loss, reason = "ticks and bytes of one process stay far below 2^53")]
+pub(super) fn of(role: &str, pid: u32) -> Option<Usage> {
+    let stat = Process::new(i32::try_from(pid).ok()?).and_then(|process| process.stat()).ok()?;
+    let ticks = (stat.utime + stat.stime) as f64;
+    let rss_bytes = stat.rss_bytes().get() as f64;
+    Some(Usage {
+        role: role.to_owned(),
+        cpu_seconds: ticks / procfs::ticks_per_second() as f64,
+        rss_mib: rss_bytes / f64::from(1 << 20),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_uses_memory_and_nobody_uses_none() {
+        let own = of("harness", std::process::id()).unwrap();
+        assert!(own.rss_mib > 1.0 && own.cpu_seconds >= 0.0, "{own:?}");
+        assert_eq!(of("nobody", u32::MAX), None);
+    }
+}
