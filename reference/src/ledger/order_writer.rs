@@ -209,7 +209,10 @@ impl Writer {
 
     async fn attempt(&mut self, jobs: &mut [Job]) -> Result<Vec<Verdict>, Ended> {
         let mut connection = match self.connection.take() {
-            Some(connection) => connection,
+            Some(mut connection) => {
+                connection.reuse();
+                connection
+            }
             None => self.dial.connect().await.map_err(|failure| Ended { failure, died_idle: false })?,
         };
         let (orders, mut answers): (Vec<&NewOrder>, Vec<&mut Answer>) =
@@ -224,7 +227,6 @@ impl Writer {
             }
         };
         if connection.is_clean() {
-            connection.reuse();
             self.connection = Some(connection);
         }
         outcome

@@ -1,5 +1,7 @@
 //! What the tests of the ledger share: an own database each, items that sell, orders, and SQL of their own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use crate::support;
 /// A ledger on a database of its own.
 pub(crate) struct Bench {
     pub(crate) ledger: Ledger,
-    url: String,
+    pub(crate) url: String,
 }
 
 /// URL of a database that does not exist yet.

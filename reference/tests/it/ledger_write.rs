@@ -1,5 +1,7 @@
 //! Order transactions: who is admitted, what is written, and that neighbours in a batch do not matter to each other.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::time::Duration;
 
 use futures_util::future::join_all;

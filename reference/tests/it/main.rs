@@ -10,6 +10,8 @@ mod ledger_deduct;
 mod ledger_items;
 mod ledger_open;
 mod ledger_orders;
+mod ledger_unknown;
 mod ledger_write;
+mod lossy_relay;
 #[path = "support.rs"]
 mod support;
