@@ -1,0 +1,184 @@
+//! Orders, sales and events only move along the edges of their state machines, and end in a combination that belongs together.
+//!
+//! Observed: replies during the run (one that was sent after another was answered must not show an earlier state), every stop, and
+//! the final reads through each api process (which must agree with the row).
+
+use super::case::{Case, Dealings, StopView};
+use super::claim::{Claim, Examination, Part, Violations};
+use super::index::OrderNumber;
+use super::story;
+use crate::clock::Offset;
+use crate::history::operation::Operation;
+use crate::history::record::{FailCode, Function, OpId, Outcome};
+use crate::snapshot::{FinalRead, LedgerRow, OrderRow, Rest};
+
+pub(crate) const CLAIM: Claim = Claim {
+    name: "legal_transitions",
+    sentence: "Orders, sales and events move only along their state machines, and every reader sees them do so.",
+    required: true,
+    needs: &[Part::History],
+    uses: &[Part::Stores],
+    examine,
+};
+
+/// No order has the id.
+const NONE: &str = "none";
+
+fn examine(case: &Case<'_>) -> Examination {
+    let mut violations = Violations::default();
+    let mut examined = 0;
+    let mut report = |name: &str, what: String| violations.add(|| story::of_order(case, name, format!("order {name}: {what}")));
+    let stops: Vec<StopView<'_>> = case.stops().collect();
+    for order in case.index.orders() {
+        let name = case.index.name(order);
+        let seen = observations(case.dealings(order));
+        examined += seen.len();
+        if let Some(what) = backwards(&seen) {
+            report(name, what);
+        }
+        for view in &stops {
+            examined += view.orders(order).count();
+            for what in [wrong_combination(*view, order), behind_replies(*view, order, &seen)].into_iter().flatten() {
+                report(name, format!("{what} {}", view.name()));
+            }
+        }
+        for pair in stops.windows(2) {
+            if let Some(what) = illegal_step(pair[0], pair[1], order) {
+                report(name, what);
+            }
+        }
+    }
+    for view in &stops {
+        examined += view.stop.snapshot.reads.len();
+        for read in &view.stop.snapshot.reads {
+            if let Some(what) = disagrees(case, *view, read) {
+                report(&read.order_id, format!("{what} {}", view.name()));
+            }
+        }
+        let unknown_events = view.stop.snapshot.outbox.iter().filter(|row| !matches!(row.status.as_str(), "NEW" | "DONE" | "DEAD"));
+        unknown_events.for_each(|row| report(&row.order_id, format!("outbox row {} is in {:?}", row.id, row.status)));
+    }
+    Examination::new(format!("{examined} states seen by clients, in rows and in final reads"), violations.verdict(examined))
+}
+
+/// Whether an order in state `from` can come to be in state `to`.
+fn leads_to(from: &str, to: &str) -> bool {
+    from == to
+        || match from {
+            NONE => true,
+            "CREATED" => matches!(to, "PAID" | "REFUNDED" | "CANCELLED" | "EXPIRED"),
+            "PAID" => to == "REFUNDED",
+            _ => false,
+        }
+}
+
+/// A state that a reply showed.
+#[derive(Debug, Clone, Copy)]
+struct Seen<'c> {
+    op: OpId,
+    state: &'c str,
+    sent: Offset,
+    answered: Offset,
+}
+
+fn observations(dealings: Dealings<'_>) -> Vec<Seen<'_>> {
+    dealings.iter().filter_map(seen).collect()
+}
+
+fn seen(op: &Operation) -> Option<Seen<'_>> {
+    let state = match op.outcome {
+        Outcome::Ok => op.status.as_deref()?,
+        Outcome::Fail(FailCode::UnknownOrder) if op.function != Function::CreateOrder => NONE,
+        _ => return None,
+    };
+    Some(Seen { op: op.id, state, sent: op.sent, answered: op.answered? })
+}
+
+/// Two replies that did not overlap, the later of which shows a state that the earlier does not lead to.
+fn backwards(seen: &[Seen<'_>]) -> Option<String> {
+    let mut by_answer = seen.to_vec();
+    by_answer.sort_by_key(|seen| seen.answered);
+    let mut earlier = by_answer.iter().peekable();
+    // One reply for each different state is enough: there are seven.
+    let mut before: Vec<&Seen<'_>> = Vec::new();
+    for later in seen {
+        while let Some(done) = earlier.next_if(|done| done.answered < later.sent) {
+            if before.iter().all(|kept| kept.state != done.state) {
+                before.push(done);
+            }
+        }
+        if let Some(first) = before.iter().find(|first| !leads_to(first.state, later.state)) {
+            return Some(format!(
+                "operation {} saw {}, and later operation {} saw {}",
+                first.op.0, first.state, later.op.0, later.state
+            ));
+        }
+    }
+    None
+}
+
+/// A reply before the stop that showed a state from which the row's cannot be reached.
+fn behind_replies(view: StopView<'_>, order: OrderNumber, seen: &[Seen<'_>]) -> Option<String> {
+    let state = view.order(order).map_or(NONE, |row| row.status.as_str());
+    let read_at = view.stop.quiescence.ended;
+    let told = seen.iter().filter(|seen| seen.answered <= read_at).find(|seen| !leads_to(seen.state, state))?;
+    Some(format!("operation {} saw {}, the ledger has {state}", told.op.0, told.state))
+}
+
+/// Rows of one order that do not belong together.
+fn wrong_combination(view: StopView<'_>, order: OrderNumber) -> Option<String> {
+    let row = view.order(order)?;
+    let at_rest = matches!(view.stop.quiescence.rest, Rest::Quiesced | Rest::Stuck);
+    if !matches!(row.status.as_str(), "CREATED" | "PAID" | "REFUNDED" | "CANCELLED" | "EXPIRED" | "FENCED") {
+        return Some(format!("it is in {:?}, which is no state", row.status));
+    }
+    let mut sales = view.sales(order).filter(|sale| !belongs(row, sale, returns(view, order, sale), at_rest));
+    if let Some(sale) = sales.next() {
+        let returns = returns(view, order, sale);
+        return Some(format!("order {}, sale of item {} in {}, {returns} returns", row.status, sale.item, sale.transaction_type));
+    }
+    let unsold = row.status != "FENCED" && view.sales(order).next().is_none();
+    unsold.then(|| format!("order {} without any sale", row.status))
+}
+
+fn returns(view: StopView<'_>, order: OrderNumber, sale: &LedgerRow) -> usize {
+    view.ledger(order).filter(|row| row.kind == "RETURN" && row.item == sale.item).count()
+}
+
+/// The combinations of PROTOCOL 4.3; a sale in LOCK is on its way, so it belongs to a live order unless the workers are done.
+fn belongs(row: &OrderRow, sale: &LedgerRow, returns: usize, at_rest: bool) -> bool {
+    match (row.status.as_str(), sale.transaction_type.as_str()) {
+        ("CREATED" | "PAID", "OUT") => returns == 0,
+        ("CREATED" | "PAID", "LOCK") => returns == 0 && !at_rest,
+        ("CANCELLED" | "EXPIRED" | "REFUNDED", "UNLOCK") => returns == 0,
+        ("CANCELLED" | "EXPIRED" | "REFUNDED", "OUT") => returns == 1,
+        _ => false,
+    }
+}
+
+fn illegal_step(earlier: StopView<'_>, later: StopView<'_>, order: OrderNumber) -> Option<String> {
+    let state = |view: StopView<'_>| view.order(order).map_or(NONE.to_owned(), |row| row.status.clone());
+    let (from, to) = (state(earlier), state(later));
+    if !leads_to(&from, &to) {
+        return Some(format!("it was {from} {}, and is {to} {}", earlier.name(), later.name()));
+    }
+    let sale_leads_to = |from: &str, to: &str| from == to || (from == "LOCK" && matches!(to, "OUT" | "UNLOCK"));
+    earlier.sales(order).find_map(|sale| {
+        let now = later.sales(order).find(|row| row.item == sale.item).map_or(NONE, |row| row.transaction_type.as_str());
+        let (was, item) = (sale.transaction_type.as_str(), sale.item);
+        (!sale_leads_to(was, now))
+            .then(|| format!("its sale of item {item} was {was} {}, and is {now} {}", earlier.name(), later.name()))
+    })
+}
+
+/// A final read that does not show the row; a process that gave no definite answer shows nothing.
+fn disagrees(case: &Case<'_>, view: StopView<'_>, read: &FinalRead) -> Option<String> {
+    let row = case.index.find(&read.order_id).and_then(|order| view.order(order));
+    let state = row.map_or(NONE, |row| row.status.as_str());
+    let agrees = match read.http {
+        200 => read.status == state,
+        404 => state == NONE || state == "FENCED",
+        _ => true,
+    };
+    (!agrees).then(|| format!("api-{} answers {} {}, the ledger has {state}", read.instance + 1, read.http, read.status))
+}

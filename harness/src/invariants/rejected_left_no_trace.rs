@@ -1,0 +1,60 @@
+//! An order whose every attempt was refused for certain left nothing: no live order, no sale, no lock, no open event.
+//!
+//! Tombstones (FENCED), cancelled rows, finished events and the deduct record that waits for its TTL are allowed.
+
+use std::collections::HashMap;
+
+use super::case::{Case, StopView};
+use super::claim::{Claim, Examination, Part, Violations};
+use super::index::OrderNumber;
+use super::story;
+
+pub(crate) const CLAIM: Claim = Claim {
+    name: "rejected_left_no_trace",
+    sentence: "An order that was refused for certain left no live order, no sale, no lock and no open event.",
+    required: true,
+    needs: &[Part::History],
+    uses: &[Part::Stores, Part::Rest],
+    examine,
+};
+
+fn examine(case: &Case<'_>) -> Examination {
+    let mut violations = Violations::default();
+    let mut examined = 0;
+    for view in case.rested() {
+        let locks = locks_by_order(view);
+        let before = |order: &OrderNumber| case.dealings(*order).creates().all(|op| view.is_after(op));
+        let refused = case.index.orders().filter(|order| case.dealings(*order).is_refused()).filter(before);
+        for order in refused {
+            examined += 1;
+            let name = case.index.name(order);
+            if let Some(trace) = trace(view, order, locks.get(name).copied()) {
+                violations.add(|| {
+                    story::of_order(case, name, format!("order {name}: every attempt was refused, yet {trace} {}", view.name()))
+                });
+            }
+        }
+    }
+    Examination::new(format!("{examined} refused orders against both stores"), violations.verdict(examined))
+}
+
+fn locks_by_order(view: StopView<'_>) -> HashMap<&str, &str> {
+    let locks = view.stop.snapshot.redis.values().flat_map(|redis| &redis.locks);
+    locks.map(|lock| (lock.member.split('|').next().unwrap_or_default(), lock.member.as_str())).collect()
+}
+
+fn trace(view: StopView<'_>, order: OrderNumber, lock: Option<&str>) -> Option<String> {
+    if let Some(row) = view.orders(order).find(|row| row.is_live()) {
+        return Some(format!("the order is {}", row.status));
+    }
+    if let Some(sale) = view.sales(order).find(|row| matches!(row.transaction_type.as_str(), "LOCK" | "OUT")) {
+        return Some(format!(
+            "ledger row {} holds {} units of item {} in {}",
+            sale.id, sale.quantity, sale.item, sale.transaction_type
+        ));
+    }
+    if let Some(event) = view.outbox(order).find(|row| row.status == "NEW") {
+        return Some(format!("event {} {} is still NEW", event.event_type, event.event_id));
+    }
+    lock.map(|lock| format!("lock {lock} is still there"))
+}
