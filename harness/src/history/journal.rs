@@ -26,9 +26,8 @@ const UNFINISHED_MAX: u64 = FRAME_MAX + 64 * 1024;
 
 const MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 
-/// In the fifth byte of a frame: a content checksum follows, and two bits that mean nothing and are written as 0.
-const CHECKSUM_MASK: u8 = 0b1_1100;
-const CHECKSUM_ON: u8 = 0b0_0100;
+/// Bit of the frame header (its fifth byte) that says that a content checksum follows.
+const CHECKSUM_FLAG: u8 = 0b100;
 
 /// Default of zstd; higher ones buy a few bytes with time that the load needs.
 const LEVEL: i32 = 3;
@@ -161,7 +160,7 @@ fn read_frame<R: BufRead>(reader: &mut R, raw: &mut Vec<u8>) -> io::Result<()> {
     let damage = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
     let mut header = [0; 5];
     reader.read_exact(&mut header)?;
-    if header[..4] != MAGIC || header[4] & CHECKSUM_MASK != CHECKSUM_ON {
+    if header[..4] != MAGIC || header[4] & CHECKSUM_FLAG == 0 {
         return Err(damage("not a frame with a checksum"));
     }
     raw.clear();
@@ -275,18 +274,28 @@ mod tests {
     }
 
     #[test]
-    fn any_flipped_bit_ends_the_trust_at_its_frame() {
+    fn a_flipped_bit_ends_the_trust_at_its_frame_or_changes_nothing() {
         let folder = Folder::new("flip");
         let ends = three_frames(&folder.file());
         let whole = std::fs::read(folder.file()).unwrap();
+        let mut harmless = 0;
         for bit in ends[1] * 8..ends[2] * 8 {
             let mut flipped = whole.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             std::fs::write(folder.file(), &flipped).unwrap();
-            let (lines, end) = read(&folder.file());
-            assert_eq!(lines, (0..10).collect::<Vec<_>>(), "bit {bit}");
-            assert!(matches!(&end, End::Damaged { at, .. } if *at == ends[1] as u64), "bit {bit}: {end:?}");
+            match read(&folder.file()) {
+                (lines, End::Whole) => {
+                    assert_eq!(lines, (0..30).collect::<Vec<_>>(), "bit {bit}");
+                    harmless += 1;
+                }
+                (lines, end) => {
+                    assert_eq!(lines, (0..10).collect::<Vec<_>>(), "bit {bit}");
+                    assert!(matches!(&end, End::Damaged { at, .. } if *at == ends[1] as u64), "bit {bit}: {end:?}");
+                }
+            }
         }
+        // The checksum covers the content. Of the frame header, a bit without a meaning and hints about the window may change.
+        assert!(harmless <= 8, "{harmless}");
     }
 
     #[test]

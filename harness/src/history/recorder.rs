@@ -138,6 +138,9 @@ impl Recorder {
     }
 
     async fn room(&self) -> Result<mpsc::Permit<'_, Message>, HistoryError> {
+        if self.shared.failure.get().is_some() {
+            return Err(self.lost());
+        }
         match self.queue.try_reserve() {
             Ok(room) => Ok(room),
             Err(mpsc::error::TrySendError::Closed(())) => Err(self.lost()),
@@ -281,5 +284,29 @@ impl Writer {
             let _ = self.shared.failure.set(HistoryError::file("write", &self.path, &error));
             Failed
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::record::PhaseMark;
+    use crate::scenario::Phase;
+
+    fn mark() -> Record {
+        Record::Phase(PhaseMark { name: Phase::Fault, stretch: String::new() })
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_fails_every_later_record_and_the_end() {
+        let path = Path::new("/dev/full");
+        let journal = JournalWriter::append_to(std::fs::File::options().write(true).open(path).unwrap()).unwrap();
+        let (recorder, guard) = Recorder::start(journal, path, RunClock::start()).unwrap();
+        recorder.record(mark()).await.unwrap();
+        let synced = recorder.sync().await.unwrap_err();
+        assert!(synced.to_string().starts_with("write /dev/full: No space left"), "{synced}");
+        assert_eq!(recorder.record(mark()).await, Err(synced.clone()));
+        assert_eq!(recorder.failure(), Some(synced.clone()));
+        assert_eq!(guard.finish("finished").await, Err(synced));
     }
 }

@@ -3,4 +3,35 @@
 //! In: a plan and the [`Endpoints`](crate::stack::Endpoints). Out: records in the history. Knows nothing of faults; retries nothing.
 
 pub mod arrivals;
+mod client;
+mod connections;
+pub mod drain;
 pub mod open_loop;
+mod pacer;
+pub mod progress;
+
+use crate::history::HistoryError;
+
+/// Why load could not be sent. What a service answers is never an error of the load.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// What happens can no longer be recorded.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The plan names an api process that the stack does not have.
+    #[error("send to api process {wanted}: the stack has {there}")]
+    NoInstance {
+        /// Index of the process in the plan.
+        wanted: u16,
+        /// Api processes of the stack.
+        there: usize,
+    },
+    /// Something of the harness itself failed.
+    #[error("{act}: {why}")]
+    Failed {
+        /// What was tried.
+        act: &'static str,
+        /// What happened.
+        why: String,
+    },
+}

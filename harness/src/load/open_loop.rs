@@ -1,1 +1,279 @@
-//! Stub.
+//! Sends every arrival of a plan when it is due, whatever the service does.
+//!
+//! In: a plan, drawn before. Out: records of every request, and counts. An arrival is sent late by the pace alone; one that finds
+//! no free slot is recorded as shed and never sent. Waits for what is open at the end; runs wherever it is polled.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::LoadError;
+use super::client::{Ask, Client};
+use super::pacer::Alarm;
+use super::progress::{Counts, Progress};
+use crate::clock::Offset;
+use crate::history::record::{Function, ItemQuantity, Outcome, PhaseMark, Record, Shed, ShedCause};
+use crate::history::recorder::Recorder;
+use crate::scenario::plan::{Action, Arrival, Plan};
+use crate::stack::Endpoints;
+
+/// Shortest pause between two batches of arrivals. Half a millisecond keeps the lag that batching adds below the service levels
+/// that are judged, at a few percent of a core.
+const TICK: Duration = Duration::from_micros(500);
+
+/// What a load did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LoadSummary {
+    /// Start of the load, from which the plan counts.
+    pub start: Offset,
+    /// When the last request had ended.
+    pub end: Offset,
+    /// Arrivals of the plan.
+    pub planned: u64,
+    /// What became of them.
+    pub counts: Counts,
+    /// Whether it was stopped before the plan was through.
+    pub interrupted: bool,
+}
+
+/// Sends the whole plan, beginning now, and waits for every reply; each wait is bounded by the request timeout.
+///
+/// When `stop` is cancelled, nothing more is sent; what is open is still waited for.
+///
+/// Dropping it aborts every open request; the history then has them without a completion.
+///
+/// # Errors
+/// The recorder is gone, or the plan does not fit the stack. The load is aborted then.
+pub async fn run_load(
+    plan: &Plan,
+    endpoints: &Endpoints,
+    recorder: &Recorder,
+    progress: &Arc<Progress>,
+    stop: &CancellationToken,
+) -> Result<LoadSummary, LoadError> {
+    if let Some(wanted) =
+        plan.arrivals.iter().map(|arrival| arrival.instance).max().filter(|top| usize::from(*top) >= endpoints.api.len())
+    {
+        return Err(LoadError::NoInstance { wanted, there: endpoints.api.len() });
+    }
+    let mut load = OpenLoop::new(plan, endpoints, recorder, progress);
+    let interrupted = !load.pace(stop).await?;
+    if interrupted {
+        load.give_up().await?;
+    }
+    while let Some(ended) = load.open.join_next().await {
+        request_ended(ended)?;
+    }
+    let end = recorder.clock().now();
+    Ok(LoadSummary { start: load.start, end, planned: plan.arrivals.len() as u64, counts: progress.counts(), interrupted })
+}
+
+/// The state of a load while it is paced.
+struct OpenLoop<'a> {
+    plan: &'a Plan,
+    recorder: &'a Recorder,
+    start: Offset,
+    next_arrival: usize,
+    next_stretch: usize,
+    stretch_start: Offset,
+    /// When each order is due for the first time, to tell a concurrent repetition from a later one.
+    first_due: Vec<Option<Offset>>,
+    open: JoinSet<Result<(), LoadError>>,
+    slots: usize,
+    shared: Arc<Shared>,
+}
+
+/// What requests need while the pace goes on.
+struct Shared {
+    client: Client,
+    progress: Arc<Progress>,
+    orders: Vec<Attempts>,
+}
+
+/// Attempts to create one order. It may stand unless every one was refused.
+#[derive(Default)]
+struct Attempts {
+    sent: AtomicU8,
+    refused: AtomicU8,
+}
+
+impl<'a> OpenLoop<'a> {
+    fn new(plan: &'a Plan, endpoints: &Endpoints, recorder: &'a Recorder, progress: &Arc<Progress>) -> Self {
+        let limits = &plan.scenario.limits;
+        let shared = Shared {
+            client: Client::new(&endpoints.api, recorder, progress, limits.request_timeout_ms),
+            progress: Arc::clone(progress),
+            orders: plan.orders.iter().map(|_| Attempts::default()).collect(),
+        };
+        let start = recorder.clock().now();
+        Self {
+            plan,
+            recorder,
+            start,
+            next_arrival: 0,
+            next_stretch: 0,
+            stretch_start: start,
+            first_due: vec![None; plan.orders.len()],
+            open: JoinSet::new(),
+            slots: limits.in_flight_max as usize,
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Sends until the plan is through (true) or the run is stopped (false).
+    async fn pace(&mut self, stop: &CancellationToken) -> Result<bool, LoadError> {
+        let clock = self.recorder.clock();
+        let mut alarm = Alarm::start(clock)?;
+        let mut earliest = self.start;
+        while let Some(due) = self.next_due() {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(false),
+                () = alarm.wait_until(due.max(earliest)) => {}
+            }
+            let now = clock.now();
+            earliest = now.plus(TICK);
+            self.reap()?;
+            self.enter_stretches(now).await?;
+            self.send_due(now).await?;
+        }
+        Ok(true)
+    }
+
+    /// When something is to be done next; `None` if the plan is through.
+    fn next_due(&self) -> Option<Offset> {
+        let stretch = (self.next_stretch < self.plan.scenario.stretches.len()).then_some(self.stretch_start);
+        let arrival = self.plan.arrivals.get(self.next_arrival).map(|arrival| self.due(arrival));
+        stretch.into_iter().chain(arrival).min()
+    }
+
+    fn due(&self, arrival: &Arrival) -> Offset {
+        self.start.plus(arrival.due.since(Offset::ZERO))
+    }
+
+    /// Forgets the requests that have ended and passes on what failed in them.
+    fn reap(&mut self) -> Result<(), LoadError> {
+        while let Some(ended) = self.open.try_join_next() {
+            request_ended(ended)?;
+        }
+        Ok(())
+    }
+
+    async fn enter_stretches(&mut self, now: Offset) -> Result<(), LoadError> {
+        while self.stretch_start <= now
+            && let Some(stretch) = self.plan.scenario.stretches.get(self.next_stretch)
+        {
+            let mark = PhaseMark { name: stretch.phase, stretch: stretch.name.clone() };
+            self.recorder.record_at(self.stretch_start, Record::Phase(mark)).await?;
+            self.shared.progress.enter_stretch(self.next_stretch);
+            self.stretch_start = self.stretch_start.plus(Duration::from_millis(stretch.duration_ms));
+            self.next_stretch += 1;
+        }
+        Ok(())
+    }
+
+    async fn send_due(&mut self, now: Offset) -> Result<(), LoadError> {
+        while let Some(arrival) = self.plan.arrivals.get(self.next_arrival).copied()
+            && self.due(&arrival) <= now
+        {
+            self.next_arrival += 1;
+            self.shared.progress.add_offered();
+            match self.obstacle(&arrival)? {
+                Some(why) => self.shed(&arrival, why).await?,
+                None => self.send(arrival),
+            }
+        }
+        Ok(())
+    }
+
+    /// Why the arrival cannot be sent, if so.
+    fn obstacle(&mut self, arrival: &Arrival) -> Result<Option<ShedCause>, LoadError> {
+        if matches!(arrival.action, Action::Pay | Action::Cancel) {
+            let attempts = &self.shared.orders[arrival.order as usize];
+            match (attempts.sent.load(Ordering::Relaxed), attempts.refused.load(Ordering::Relaxed)) {
+                // The order itself was shed, so what follows from it is our fault too.
+                (0, _) => return Ok(Some(ShedCause::NoSlot)),
+                (sent, refused) if sent == refused => return Ok(Some(ShedCause::OrderRefused)),
+                _ => {}
+            }
+        }
+        if self.open.len() >= self.slots {
+            self.reap()?;
+        }
+        Ok((self.open.len() >= self.slots).then_some(ShedCause::NoSlot))
+    }
+
+    async fn shed(&self, arrival: &Arrival, why: ShedCause) -> Result<(), LoadError> {
+        self.shared.progress.add_shed(why);
+        let shed = Shed { due: self.due(arrival), f: function(arrival.action), order: self.plan.order_id(arrival.order), why };
+        self.recorder.record(Record::Shed(shed)).await?;
+        Ok(())
+    }
+
+    fn send(&mut self, arrival: Arrival) {
+        let order = arrival.order as usize;
+        let first_due = *self.first_due[order].get_or_insert(arrival.due);
+        let planned = self.plan.orders[order];
+        let ask = Ask {
+            function: function(arrival.action),
+            order: self.plan.order_id(arrival.order),
+            user: planned.user,
+            line: ItemQuantity { item: self.plan.scenario.items[planned.item as usize].item, qty: planned.quantity },
+            due: self.due(&arrival),
+            instance: arrival.instance,
+            retry: arrival.action == Action::Repeat && arrival.due > first_due,
+        };
+        if ask.function == Function::CreateOrder {
+            self.shared.orders[order].sent.fetch_add(1, Ordering::Relaxed);
+        }
+        let shared = Arc::clone(&self.shared);
+        self.open.spawn(async move { shared.request(order, &ask).await });
+    }
+
+    /// Accounts for what will not be sent any more: what was due already is shed, the rest never came to be due.
+    async fn give_up(&mut self) -> Result<(), LoadError> {
+        let now = self.recorder.clock().now();
+        while let Some(arrival) = self.plan.arrivals.get(self.next_arrival).copied()
+            && self.due(&arrival) <= now
+        {
+            self.next_arrival += 1;
+            self.shared.progress.add_offered();
+            self.shed(&arrival, ShedCause::Interrupted).await?;
+        }
+        let never_due = self.plan.arrivals.len() - self.next_arrival;
+        let detail = json!({ "never_due": never_due });
+        self.recorder.record(Record::Note { what: "load_interrupted".to_owned(), detail }).await?;
+        Ok(())
+    }
+}
+
+impl Shared {
+    async fn request(&self, order: usize, ask: &Ask) -> Result<(), LoadError> {
+        let answer = self.client.ask(ask).await?;
+        if ask.function == Function::CreateOrder {
+            match answer.outcome {
+                Outcome::Ok => self.progress.add_accepted(answer.at.since(ask.due)),
+                Outcome::Fail(_) => drop(self.orders[order].refused.fetch_add(1, Ordering::Relaxed)),
+                Outcome::Info(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+const fn function(action: Action) -> Function {
+    match action {
+        Action::Create | Action::Repeat => Function::CreateOrder,
+        Action::Cancel => Function::CancelOrder,
+        Action::Pay => Function::PayOrder,
+        Action::Read => Function::ReadOrder,
+    }
+}
+
+fn request_ended(ended: Result<Result<(), LoadError>, JoinError>) -> Result<(), LoadError> {
+    ended.map_err(|error| LoadError::Failed { act: "send a request", why: error.to_string() })?
+}

@@ -323,4 +323,72 @@ mod tests {
             assert!(wrong.parse::<ItemId>().is_err(), "{wrong:?}");
         }
     }
+
+    fn sound() -> Scenario {
+        Scenario {
+            name: "flash_sale".into(),
+            seed: Seed(1),
+            items: vec![SaleItem { item: ItemId { store: 1, product: 1, sku: 1 }, opening: 10, weight: 1 }],
+            stretches: vec![LoadStretch { name: "spike".into(), phase: Phase::Baseline, duration_ms: 1_000, rate_per_s: 100.0 }],
+            mix: Mix {
+                users: 1,
+                duplicates: 0.0,
+                concurrent_duplicates: 1.0,
+                cancels: 0.5,
+                payments: 0.5,
+                reads: 0.0,
+                think_ms: (0, 0),
+                quantity_max: 1,
+            },
+            processes: Processes { api: 1, worker: 1 },
+            limits: Limits::default(),
+            promises: Promises::default(),
+        }
+    }
+
+    #[test]
+    fn a_scenario_within_its_ranges_passes() {
+        assert_eq!(sound().check(), Ok(()));
+        assert_eq!((sound().supply(), sound().load_ms(), sound().expected_orders()), (10, 1_000, 100.0));
+    }
+
+    #[test]
+    fn each_field_out_of_its_range_is_named() {
+        type Spoil = fn(&mut Scenario);
+        let wrong: [(&str, Spoil); 28] = [
+            ("name", |it| it.name.clear()),
+            ("name", |it| it.name = "Flash".into()),
+            ("name", |it| it.name = "x".repeat(41)),
+            ("items", |it| it.items.clear()),
+            ("items[0].item", |it| it.items[0].item.store = 0),
+            ("items[0].item", |it| it.items[0].item.sku = u64::MAX),
+            ("items[1].item", |it| it.items.push(it.items[0])),
+            ("items[0].opening", |it| it.items[0].opening = 0),
+            ("items[0].weight", |it| it.items[0].weight = 0),
+            ("stretches", |it| it.stretches.clear()),
+            ("stretches[0].rate_per_s", |it| it.stretches[0].rate_per_s = 0.0),
+            ("stretches[0].rate_per_s", |it| it.stretches[0].rate_per_s = f64::NAN),
+            ("stretches[0].rate_per_s", |it| it.stretches[0].rate_per_s = f64::INFINITY),
+            ("stretches[0].duration_ms", |it| it.stretches[0].duration_ms = 86_400_001),
+            ("stretches", |it| (it.stretches[0].rate_per_s, it.stretches[0].duration_ms) = (100_000.0, 60_000)),
+            ("mix.duplicates", |it| it.mix.duplicates = 1.1),
+            ("mix.concurrent_duplicates", |it| it.mix.concurrent_duplicates = -0.1),
+            ("mix.cancels", |it| it.mix.cancels = f64::NAN),
+            ("mix.payments", |it| it.mix.payments = 2.0),
+            ("mix.reads", |it| it.mix.reads = 1.5),
+            ("mix.cancels + mix.payments", |it| it.mix.cancels = 0.6),
+            ("mix.users", |it| it.mix.users = 0),
+            ("mix.quantity_max", |it| it.mix.quantity_max = 0),
+            ("mix.think_ms", |it| it.mix.think_ms = (2, 1)),
+            ("processes.api", |it| it.processes.api = 0),
+            ("processes.worker", |it| it.processes.worker = 65),
+            ("limits.in_flight_max", |it| it.limits.in_flight_max = 0),
+            ("promises.latency_p99_budget_ms", |it| it.promises.latency_p99_budget_ms = 0.0),
+        ];
+        for (field, spoil) in wrong {
+            let mut scenario = sound();
+            spoil(&mut scenario);
+            assert_eq!(scenario.check().unwrap_err().field, field);
+        }
+    }
 }

@@ -1,5 +1,8 @@
-//! Tests of the stages against real servers, which they start themselves.
+//! Integration tests of the harness; one file a subject.
 
+mod history;
+mod load;
+mod peer;
 mod report_folder;
 mod report_formats;
 mod report_measure;
