@@ -5,7 +5,7 @@
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
 #[path = "../tests/it/report_synthetic.rs"]
-#[expect(dead_code, unreachable_pub, reason = "the tests use the rest")]
+#[expect(dead_code, reason = "the tests use the rest")]
 mod report_synthetic;
 
 use std::error::Error;

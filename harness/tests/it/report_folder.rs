@@ -1,5 +1,7 @@
 //! The run folder: made once, read back in whatever state it is.
 
+#![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
+
 use std::fs;
 use std::path::PathBuf;
 

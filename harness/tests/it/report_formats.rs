@@ -1,5 +1,7 @@
 //! The other forms of the report: files for machines, markdown, console; and all of them on disk.
 
+#![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

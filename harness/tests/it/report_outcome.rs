@@ -1,5 +1,7 @@
 //! Precedence of the verdict classes.
 
+#![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
+
 use harness::invariants::{Evidence, Finding, Verdict};
 use harness::measure::Measurements;
 use harness::report::outcome::outcome;

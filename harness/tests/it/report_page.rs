@@ -1,5 +1,7 @@
 //! The page: whole, self-contained and safe for runs of any size and state.
 
+#![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
+
 use harness::clock::Offset;
 use harness::history::operation::Timed;
 use harness::history::record::{FaultMark, FaultStep};

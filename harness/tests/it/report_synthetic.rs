@@ -21,7 +21,7 @@ use harness::snapshot::{Backlog, Quiescence, Rest, Servers, Snapshot, Stop};
 use rand::Rng;
 
 /// The one item of the sale.
-pub const ITEM: ItemId = ItemId { store: 1, product: 20, sku: 300 };
+pub(crate) const ITEM: ItemId = ItemId { store: 1, product: 20, sku: 300 };
 
 /// Mean rate of the load, per second.
 const RATE: f64 = 6_000.0;
@@ -38,7 +38,7 @@ fn latency(draws: &mut impl Rng, median_ms: f64) -> Duration {
 }
 
 /// A scenario of one item.
-pub fn scenario(opening: u64, load_ms: u64) -> Scenario {
+pub(crate) fn scenario(opening: u64, load_ms: u64) -> Scenario {
     let stretch = |name: &str, phase, duration_ms| LoadStretch { name: name.to_owned(), phase, duration_ms, rate_per_s: RATE };
     Scenario {
         name: "flash_sale".to_owned(),
@@ -111,7 +111,7 @@ fn operation(draws: &mut impl Rng, id: u64, due: Offset, left: &mut u64, phase: 
 }
 
 /// Evidence of a whole run of `number` operations.
-pub fn evidence(number: u64) -> Evidence {
+pub(crate) fn evidence(number: u64) -> Evidence {
     let mut draws = Seed(7).stream("synthetic");
     let load_ms = (number * 1_000 / 6_000).max(800);
     let scenario = scenario((number / 4).max(1), load_ms);
@@ -177,7 +177,7 @@ fn stop(after: &str, ended_ms: u64) -> Stop {
 }
 
 /// The servers of the synthetic run.
-pub fn servers() -> Servers {
+pub(crate) fn servers() -> Servers {
     let settings = [("innodb_flush_log_at_trx_commit", "1"), ("sync_binlog", "1"), ("appendonly", "no")];
     Servers {
         redis: "Redis 7.0.15".to_owned(),
@@ -187,7 +187,7 @@ pub fn servers() -> Servers {
 }
 
 /// The identity that belongs to the synthetic run.
-pub fn identity() -> RunIdentity {
+pub(crate) fn identity() -> RunIdentity {
     let machine = [("cores", "2"), ("memory", "7.8 GiB"), ("system", "Linux 6.1")];
     RunIdentity {
         schema_version: SCHEMA_VERSION,
@@ -208,7 +208,7 @@ pub fn identity() -> RunIdentity {
 }
 
 /// The same run, cut off after a part of its operations: no end, no stops, the last ones unanswered.
-pub fn cut_off(number: u64) -> Evidence {
+pub(crate) fn cut_off(number: u64) -> Evidence {
     let mut evidence = evidence(number);
     for op in evidence.history.operations.iter_mut().rev().take(40) {
         (op.answered, op.outcome) = (None, Outcome::Info(InfoCause::RunEnded));
@@ -219,13 +219,13 @@ pub fn cut_off(number: u64) -> Evidence {
 }
 
 /// An arrival that was not sent.
-pub fn shed(due_ms: u64, why: ShedCause) -> Timed<Shed> {
+pub(crate) fn shed(due_ms: u64, why: ShedCause) -> Timed<Shed> {
     let due = Offset::from_millis(due_ms);
     Timed { at: due, what: Shed { due, f: Function::CreateOrder, order: "s7-x".to_owned(), why } }
 }
 
 /// A finding.
-pub fn finding(invariant: &str, required: bool, verdict: Verdict) -> Finding {
+pub(crate) fn finding(invariant: &str, required: bool, verdict: Verdict) -> Finding {
     let (claim, looked_at) = match invariant {
         "no_oversell" => ("No more units are sold than were on sale", "15,000 accepted orders of 1 item"),
         "redis_equals_ledger" => ("At rest, the stock in Redis is what the ledger says", "1 item"),
@@ -244,12 +244,12 @@ pub fn finding(invariant: &str, required: bool, verdict: Verdict) -> Finding {
 }
 
 /// A verdict that holds.
-pub fn held() -> Verdict {
+pub(crate) fn held() -> Verdict {
     Verdict::Held { examined: NonZeroU64::MIN.saturating_add(14_999) }
 }
 
 /// A verdict with one counter-example that names orders and the item.
-pub fn violated(what: &str) -> Verdict {
+pub(crate) fn violated(what: &str) -> Verdict {
     let story = |at_ms, lane: &str, what: &str| Story { at: at_ms, lane: lane.to_owned(), what: what.to_owned() };
     let violation = Violation {
         what: what.to_owned(),
@@ -268,7 +268,7 @@ pub fn violated(what: &str) -> Verdict {
 }
 
 /// Findings of a run in which everything held.
-pub fn all_held() -> Vec<Finding> {
+pub(crate) fn all_held() -> Vec<Finding> {
     let names = [
         "evidence_is_sound",
         "no_oversell",
