@@ -37,7 +37,6 @@ pub(super) struct Gathered {
 /// What every step works with.
 #[derive(Clone, Copy)]
 pub(super) struct Run<'a> {
-    pub(super) request: &'a RunRequest,
     pub(super) plan: &'a Plan,
     pub(super) clock: &'a RunClock,
     pub(super) recorder: &'a Recorder,
@@ -55,7 +54,7 @@ pub(super) async fn gather(
 ) -> Result<Gathered, RunError> {
     let (recorder, history) = Recorder::create(&folder.file(HISTORY), *clock)?;
     recorder.record(Record::Head(Box::new(head(request, folder, clock)))).await?;
-    let run = Run { request, plan, clock, recorder: &recorder, watch, stop };
+    let run = Run { plan, clock, recorder: &recorder, watch, stop };
     let mut gathered = Gathered::default();
     watch.stage("starting the stack");
     match Stack::start(spec(request, folder), *clock).await {

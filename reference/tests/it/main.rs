@@ -1,10 +1,5 @@
 //! Tests against real servers, which they start themselves.
 
-mod stock_arguments;
-mod stock_connection;
-mod stock_fixture;
-mod stock_model;
-mod stock_replies;
 mod ledger_bench;
 mod ledger_deduct;
 mod ledger_items;
@@ -13,5 +8,10 @@ mod ledger_orders;
 mod ledger_unknown;
 mod ledger_write;
 mod lossy_relay;
+mod stock_arguments;
+mod stock_connection;
+mod stock_fixture;
+mod stock_model;
+mod stock_replies;
 #[path = "support.rs"]
 mod support;
