@@ -9,38 +9,48 @@ use super::StackError;
 /// Folders of servers beyond PATH: Debian (`sbin`), Fedora (`libexec`), Homebrew.
 const FURTHER: [&str; 5] = ["/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/bin", "/opt/homebrew/bin"];
 
+/// A kind of server: the names of its program, the best first, and what to do without one.
+struct Server {
+    names: [&'static str; 2],
+    advice: &'static str,
+}
+
+const REDIS: Server = Server {
+    names: ["redis-server", "valkey-server"],
+    advice: "install package redis-server (scripts/setup does), or give --redis-url and --mysql-url",
+};
+
+const MYSQL: Server = Server {
+    names: ["mariadbd", "mysqld"],
+    advice: "install package mariadb-server-core (scripts/setup does), or give --redis-url and --mysql-url",
+};
+
 /// The Redis server.
 pub(super) fn redis_server() -> Result<PathBuf, StackError> {
-    find(&["redis-server", "valkey-server"]).ok_or_else(|| {
-        StackError::Missing(
-            "no redis-server or valkey-server on PATH: install package redis-server (scripts/setup does), or give --redis-url"
-                .into(),
-        )
-    })
+    find(&REDIS, &folders())
 }
 
 /// The MySQL server.
 pub(super) fn mysql_server() -> Result<PathBuf, StackError> {
-    find(&["mariadbd", "mysqld"]).ok_or_else(|| {
-        StackError::Missing(
-            "no mariadbd or mysqld on PATH: install package mariadb-server-core (scripts/setup does), or give --mysql-url".into(),
-        )
-    })
+    find(&MYSQL, &folders())
 }
 
-fn find(names: &[&str]) -> Option<PathBuf> {
+/// Relative ones are left out: they would name another program after a change of folder.
+fn folders() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    find_in(std::env::split_paths(&path).chain(FURTHER.map(PathBuf::from)), names)
+    let all = std::env::split_paths(&path).chain(FURTHER.map(PathBuf::from));
+    all.filter(|folder| folder.is_absolute()).collect()
 }
 
-/// The first program by the order of `names`, then of `folders`.
-fn find_in(folders: impl Iterator<Item = PathBuf>, names: &[&str]) -> Option<PathBuf> {
-    let folders: Vec<PathBuf> = folders.filter(|folder| folder.is_absolute()).collect();
-    names.iter().find_map(|name| folders.iter().map(|folder| folder.join(name)).find(|path| is_program(path)))
+fn find(server: &Server, folders: &[PathBuf]) -> Result<PathBuf, StackError> {
+    let Server { names, advice } = server;
+    let paths = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    let missing = || StackError::Missing(format!("no {} on PATH: {advice}", names.join(" or ")));
+    paths.into_iter().find(|path| is_program(path)).ok_or_else(missing)
 }
 
 fn is_program(path: &Path) -> bool {
-    nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok() && path.is_file()
+    path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok()
 }
 
 #[cfg(test)]
@@ -49,15 +59,19 @@ mod tests {
 
     #[test]
     fn only_what_can_be_executed_counts_and_the_first_name_wins() {
-        let folders = || ["/etc", "/usr/bin", "/bin"].map(PathBuf::from).into_iter();
-        assert_eq!(find_in(folders(), &["passwd-of-nobody", "sh"]), Some(PathBuf::from("/usr/bin/sh")));
-        assert_eq!(find_in(folders(), &["hostname-of-nobody"]), None);
-        assert_eq!(find_in(std::iter::once(PathBuf::from("/etc")), &["fstab", "hosts"]), None, "a file that is no program");
+        let folders = ["/etc", "/bin"].map(PathBuf::from);
+        let found = |names| find(&Server { names, advice: "" }, &folders).ok();
+        assert_eq!(found(["sh", "cat"]), Some(PathBuf::from("/bin/sh")));
+        assert_eq!(found(["no-such-program", "cat"]), Some(PathBuf::from("/bin/cat")));
+        assert_eq!(found(["group", "services"]), None, "files, but no programs");
     }
 
     #[test]
-    fn a_missing_server_is_told_with_what_to_install() {
-        let error = StackError::Missing("install x".into());
-        assert_eq!(error.to_string(), "install x");
+    fn a_missing_server_is_told_in_one_sentence_with_what_to_do() {
+        let told = |server| find(server, &[]).unwrap_err().to_string();
+        let redis = "no redis-server or valkey-server on PATH: install package redis-server (scripts/setup does), \
+                     or give --redis-url and --mysql-url";
+        assert_eq!(told(&REDIS), redis);
+        assert!(told(&MYSQL).starts_with("no mariadbd or mysqld on PATH: install package mariadb-server-core"));
     }
 }

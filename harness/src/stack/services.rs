@@ -105,6 +105,9 @@ impl Stack {
         let services = self.services.iter_mut().map(|service| &mut service.process);
         problems.extend(join_all(services.map(|process| stop_noted(process, steps))).await.into_iter().flatten());
         self.services.clear();
+        // A store may have ended while the services took their time.
+        problems.extend(self.exited_unexpectedly());
+        let steps = &self.steps;
         if let Some(mut stores) = self.stores.take() {
             problems.extend(join_all(stores.processes_mut().map(|process| stop_noted(process, steps))).await.into_iter().flatten());
             problems.extend(stores.stop().await.err().map(|error| error.to_string()));

@@ -4,9 +4,7 @@
 //! watched and ended, not what the service does.
 
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use harness::clock::{Offset, RunClock};
@@ -15,6 +13,8 @@ use harness::scenario::Processes;
 use harness::stack::services::Stack;
 use harness::stack::stores::{Stores, StoresSpec};
 use harness::stack::{Backend, ServiceCommand, StackError, StackSpec};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use sqlx::{Connection as _, Executor as _, MySqlConnection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -85,10 +85,9 @@ fn listens(address: SocketAddr) -> bool {
     TcpStream::connect(address).is_ok()
 }
 
-fn signal(stack: &Stack, role: &str, signal: &str) {
+fn signal(stack: &Stack, role: &str, signal: Signal) {
     let (_, pid) = stack.pids().into_iter().find(|(name, _)| name == role).expect("the role runs");
-    let killed = Command::new("kill").args(["-s", signal, &pid.to_string()]).status().expect("kill runs");
-    assert_eq!((killed.code(), killed.signal()), (Some(0), None));
+    kill(Pid::from_raw(pid.try_into().expect("a process id")), signal).expect("the process runs");
 }
 
 #[tokio::test]
@@ -136,8 +135,8 @@ async fn unexpected_ends_are_told_once_and_bad_ends_when_stopped() {
     let logs = Logs::new("ends");
     let mut stack = Stack::start(spec(&logs, Backend::Process, &["--fail-at-end", "yes"]), RunClock::start()).await.unwrap();
     let admin = stack.endpoints().admin.clone();
-    signal(&stack, "api-1", "KILL");
-    signal(&stack, "api-2", "STOP");
+    signal(&stack, "api-1", Signal::SIGKILL);
+    signal(&stack, "api-2", Signal::SIGSTOP);
     let clock = RunClock::start();
     let told = loop {
         let told = stack.exited_unexpectedly();
