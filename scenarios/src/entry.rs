@@ -1,7 +1,7 @@
 //! What both programs do before and after their work: become the service when asked to, listen for Ctrl-C, know their own identity.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clap::Parser as _;
@@ -31,13 +31,14 @@ pub fn serve_if_asked() -> Option<ExitCode> {
     })
 }
 
-/// How the harness starts the service: this binary again. `/proc/self/exe` keeps naming the running image after a rebuild.
+/// How the harness starts the service: this binary again. `/proc/<pid>/exe` keeps naming the running image after a rebuild; `self` would
+/// not do, because a shell stands between this process and the service while it starts.
 ///
 /// # Errors
 /// The system cannot tell which program runs.
 pub fn service_command() -> std::io::Result<ServiceCommand> {
-    let own = Path::new("/proc/self/exe");
-    let program = if own.exists() { own.to_owned() } else { std::env::current_exe()? };
+    let own = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+    let program = if own.exists() { own } else { std::env::current_exe()? };
     Ok(ServiceCommand { program, leading: vec![SERVICE.to_owned()] })
 }
 
