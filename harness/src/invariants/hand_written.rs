@@ -132,10 +132,23 @@ impl HandWritten {
             let returned =
                 LedgerRow { id, kind: "RETURN".into(), transaction_type: "IN".into(), token: String::new(), ..sale.clone() };
             self.stores.ledger.push(returned);
-            self.event("APPLY_DELTA", &format!("C.{order}"), order, sale.item, sale.quantity);
+            self.event("APPLY_DELTA", &format!("C.{order}"), order, (sale.item, sale.quantity));
             move_stock(&mut self.stores, sale.item, sale.quantity);
             self.inventory(sale.item).current_stock += sale.quantity;
         }
+        self
+    }
+
+    /// A restock that is acknowledged and whose units are there.
+    pub(crate) fn restock(&mut self, sku: u64, qty: u32) -> &mut Self {
+        self.operation(Function::Restock, "", &[(sku, qty)], Outcome::Ok);
+        let (item, quantity, id) = (item(sku), i64::from(qty), self.stores.ledger.len() as u64 + 1);
+        let order_id = format!("rst.{id}");
+        let (kind, transaction_type, token) = ("RESTOCK".to_owned(), "IN".to_owned(), String::new());
+        self.event("APPLY_DELTA", &order_id, &order_id, (item, quantity));
+        self.stores.ledger.push(LedgerRow { id, order_id, item, kind, transaction_type, quantity, epoch: 1, token });
+        move_stock(&mut self.stores, item, quantity);
+        self.inventory(item).current_stock += quantity;
         self
     }
 
@@ -176,7 +189,7 @@ impl HandWritten {
             let id = self.stores.ledger.len() as u64 + 1;
             let (kind, transaction_type) = ("SALE".to_owned(), "OUT".to_owned());
             self.stores.ledger.push(LedgerRow { id, order_id: order.into(), item, kind, transaction_type, quantity, epoch, token });
-            self.event("DEDUCT_STOCK_DB", order, order, item, quantity);
+            self.event("DEDUCT_STOCK_DB", order, order, (item, quantity));
             self.inventory(item).current_stock -= quantity;
         }
     }
@@ -188,7 +201,7 @@ impl HandWritten {
         Witness { item: item(sku), qty, token, epoch, version, stock_after: redis.stock_units() }
     }
 
-    fn event(&mut self, event_type: &str, event_id: &str, order: &str, item: ItemId, quantity: i64) {
+    fn event(&mut self, event_type: &str, event_id: &str, order: &str, (item, quantity): (ItemId, i64)) {
         let (id, status) = (self.stores.outbox.len() as u64 + 1, "DONE".to_owned());
         let (event_id, event_type, order_id) = (event_id.into(), event_type.into(), order.into());
         let row = OutboxRow {

@@ -23,6 +23,8 @@ pub(crate) const CLAIM: Claim = Claim {
 
 /// No order has the id.
 const NONE: &str = "none";
+/// What the reply to a cancel shows: an order that was cancelled, or a tombstone for an id that no order had.
+const GONE: &str = "CANCELLED or FENCED";
 
 fn examine(case: &Case<'_>) -> Examination {
     let mut violations = Violations::default();
@@ -72,6 +74,16 @@ fn leads_to(from: &str, to: &str) -> bool {
         }
 }
 
+/// The same for states that replies show: the contract leaves open whether a tombstone is told as an order.
+fn reply_leads_to(from: &str, to: &str) -> bool {
+    match (from, to) {
+        (GONE, _) => matches!(to, GONE | "CANCELLED" | "FENCED" | NONE),
+        ("FENCED", _) => matches!(to, GONE | "FENCED" | NONE),
+        (_, GONE) => leads_to(from, "CANCELLED"),
+        _ => leads_to(from, to),
+    }
+}
+
 /// A state that a reply showed.
 #[derive(Debug, Clone, Copy)]
 struct Seen<'c> {
@@ -87,7 +99,10 @@ fn observations(dealings: Dealings<'_>) -> Vec<Seen<'_>> {
 
 fn seen(op: &Operation) -> Option<Seen<'_>> {
     let state = match op.outcome {
-        Outcome::Ok => op.status.as_deref()?,
+        Outcome::Ok => match (op.function, op.status.as_deref()?) {
+            (Function::CancelOrder, "CANCELLED" | "FENCED") => GONE,
+            (_, state) => state,
+        },
         Outcome::Fail(FailCode::UnknownOrder) if op.function != Function::CreateOrder => NONE,
         _ => return None,
     };
@@ -107,7 +122,7 @@ fn backwards(seen: &[Seen<'_>]) -> Option<String> {
                 before.push(done);
             }
         }
-        if let Some(first) = before.iter().find(|first| !leads_to(first.state, later.state)) {
+        if let Some(first) = before.iter().find(|first| !reply_leads_to(first.state, later.state)) {
             return Some(format!(
                 "operation {} saw {}, and later operation {} saw {}",
                 first.op.0, first.state, later.op.0, later.state
@@ -121,7 +136,7 @@ fn backwards(seen: &[Seen<'_>]) -> Option<String> {
 fn behind_replies(view: StopView<'_>, order: OrderNumber, seen: &[Seen<'_>]) -> Option<String> {
     let state = view.order(order).map_or(NONE, |row| row.status.as_str());
     let read_at = view.stop.quiescence.ended;
-    let told = seen.iter().filter(|seen| seen.answered <= read_at).find(|seen| !leads_to(seen.state, state))?;
+    let told = seen.iter().filter(|seen| seen.answered <= read_at).find(|seen| !reply_leads_to(seen.state, state))?;
     Some(format!("operation {} saw {}, the ledger has {state}", told.op.0, told.state))
 }
 

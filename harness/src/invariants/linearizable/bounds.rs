@@ -9,6 +9,9 @@
 //! These are the formulas of VERIFICATION 7 with each giving back tied to the taking that it undoes: one order is never given back
 //! twice, nor before it was answered. So `U(t) < 0` cannot happen and is not asked; L is never smaller than there, U never greater.
 //! Two events at one instant overlap: "before t" takes effect just after its instant. O(n log n).
+//!
+//! Measured by the tests below against an exhaustive search, on small random histories and not on real traffic: 0 false alarms;
+//! caught 4,992 of 5,106 illegal ones without undoing, 7,450 of 7,690 with undoing, transient holds and restocks.
 
 use super::range_index::RangeMin;
 use super::{Basis, Contradiction, Fate, ItemStock, NEVER, Taking};
@@ -167,14 +170,14 @@ mod tests {
     fn no_alarm_on_legal_histories_of_any_quantity_and_most_illegal_ones_are_caught() {
         let plain = Draw { operations: 7, units_max: 3, undo: false, transient: false, restock: false };
         let (illegal, caught) = no_alarm_on(6_000, plain);
-        assert!(illegal > 1_000 && caught * 10 > illegal * 8, "{caught} of {illegal}");
+        assert!((3_000..5_500).contains(&illegal) && caught * 10 > illegal * 9, "{caught} of {illegal}");
     }
 
     #[test]
     fn no_alarm_on_legal_histories_with_undoing_transient_holds_and_restocks() {
         let all = Draw { operations: 6, units_max: 3, undo: true, transient: true, restock: true };
         let (illegal, caught) = no_alarm_on(12_000, all);
-        assert!(illegal > 500 && caught * 10 > illegal * 4, "{caught} of {illegal}");
+        assert!(illegal > 5_000 && caught * 10 > illegal * 9, "{caught} of {illegal}");
     }
 
     #[test]

@@ -107,6 +107,22 @@ fn replies_that_overlap_may_show_states_in_either_order() {
 }
 
 #[test]
+fn a_cancelled_id_that_no_order_had_is_a_tombstone_and_a_cancelled_order_stays_cancelled() {
+    let mut run = HandWritten::sale(&[(1, 1)]);
+    run.accept("o-1", &[(1, 1)]).cancel("o-1").read("o-1", "CREATED").stop("load");
+    trips_on(&run.finish(), "legal_transitions", "operation 1 saw CANCELLED or FENCED, and later operation 2 saw CREATED");
+    let mut run = HandWritten::sale(&[(1, 1)]);
+    run.accept("o-1", &[(1, 1)]).operation(Function::CancelOrder, "o-2", &[], Outcome::Ok).status = Some("CANCELLED".into());
+    let tombstone = crate::snapshot::OrderRow { order_id: "o-2".into(), status: "FENCED".into(), ..run.stores.orders[0].clone() };
+    run.stores.orders.push(tombstone);
+    run.operation(Function::ReadOrder, "o-2", &[], Outcome::Fail(FailCode::UnknownOrder));
+    let evidence = run.stop("load").finish();
+    for claim in ["legal_transitions", "acknowledged_is_durable", "nothing_unasked", "carts_are_whole"] {
+        assert!(judged(&evidence, claim).verdict.is_held(), "{claim}: {:?}", judged(&evidence, claim).verdict);
+    }
+}
+
+#[test]
 fn rows_that_do_not_belong_together_are_caught() {
     let claim = "legal_transitions";
     trips(claim, "order o-2: order CANCELLED, sale of item 1:1:1 in OUT, 0 returns", |evidence| {

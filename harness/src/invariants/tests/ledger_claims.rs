@@ -57,6 +57,9 @@ fn every_way_in_which_redis_differs_from_the_ledger_is_caught() {
         snapshot.epochs.push(crate::snapshot::EpochRow { shard: 1, epoch: 3, ..row.clone() });
         snapshot.epochs[1].epoch = 7;
     });
+    trips(claim, "item 1:1:1: it has a balance and no epoch", |evidence| {
+        first(evidence).epochs.remove(0);
+    });
     trips(claim, "1 too few", |evidence| first(evidence).redis.get_mut(&item(2)).unwrap().stock = Some("0".into()));
 }
 

@@ -162,12 +162,18 @@ fn a_restock_in_doubt_and_orders_that_may_expire_leave_the_drain_undecided() {
 }
 
 #[test]
-fn a_restock_adds_to_the_supply() {
+fn a_restock_adds_to_the_supply_and_no_more() {
     let mut run = HandWritten::sale(&[(1, 1)]);
-    run.operation(Function::Restock, "", &[(1, 1)], Outcome::Ok);
-    run.accept("o-1", &[(1, 1)]).accept("o-2", &[(1, 1)]);
-    let verdict = judged(&run.finish(), "no_oversell").verdict;
-    assert!(verdict.is_unknown(), "without a stop holding is no proof, and there is nothing to convict: {verdict:?}");
+    run.accept("o-1", &[(1, 1)]).restock(1, 1).accept("o-2", &[(1, 1)]).refuse("o-3", 1, 1).stop("load");
+    let evidence = run.finish();
+    for claim in ["no_oversell", "no_false_sold_out", "nothing_unasked", "ledger_balances", "redis_equals_ledger", "outbox_drained"]
+    {
+        let verdict = judged(&evidence, claim).verdict;
+        assert!(verdict.is_held(), "{claim}: {verdict:?}");
+    }
+    run.evidence.stops.clear();
+    run.accept("o-4", &[(1, 1)]).stop("load");
+    trips_on(&run.finish(), "no_oversell", "1 units over: live orders hold 3 of a supply of 2");
 }
 
 #[test]
