@@ -87,6 +87,9 @@ pub struct FlashSaleArgs {
     /// Empty external stores that already hold a sale
     #[arg(long)]
     pub wipe: bool,
+    /// Further argument of every service process, such as --service-arg=--writer-connections=2; may be given several times
+    #[arg(long = "service-arg", value_name = "ARG", allow_hyphen_values = true)]
+    pub service_args: Vec<String>,
     /// Folder of the reports
     #[arg(long, default_value = "reports", value_name = "DIR")]
     pub reports: PathBuf,

@@ -18,6 +18,8 @@ pub struct Launch {
     pub scenario: Scenario,
     /// Where the stores come from.
     pub backend: Backend,
+    /// Further arguments of every service process.
+    pub service_args: Vec<String>,
     /// Folder of all reports.
     pub reports: PathBuf,
     /// Command that repeats the run.
@@ -50,6 +52,7 @@ async fn run_request(launch: Launch, progress: &ProgressLine) -> Result<Judged, 
         scenario: launch.scenario,
         backend: launch.backend,
         service: entry::service_command().map_err(system)?,
+        service_args: launch.service_args,
         reports: launch.reports,
         command: launch.command,
         commit: entry::source_commit(),

@@ -147,6 +147,7 @@ fn spec(request: &RunRequest, folder: &RunFolder) -> StackSpec {
         ]
         .into_iter()
         .flatten()
+        .chain(request.service_args.iter().cloned())
         .collect(),
         ready_ms: request.scenario.limits.ready_ms,
         logs: folder.file(LOGS),

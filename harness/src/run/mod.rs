@@ -38,6 +38,8 @@ pub struct RunRequest {
     pub backend: Backend,
     /// How the service is started.
     pub service: ServiceCommand,
+    /// Further arguments of every service process, after those that follow from the scenario.
+    pub service_args: Vec<String>,
     /// Folder of all reports.
     pub reports: PathBuf,
     /// Exact command that repeats the run.

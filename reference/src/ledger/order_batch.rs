@@ -31,12 +31,13 @@ pub(super) async fn transact(
     let mut verdicts: Vec<Option<Verdict>> = orders.iter().map(|order| fence.stops(order, orders.len())).collect();
     let mut members: Vec<usize> = (0..orders.len()).filter(|at| verdicts[*at].is_none()).collect();
     members.sort_by_key(|at| orders[*at].request.order());
+    exclude_twins(connection, orders, &mut members, &mut verdicts).await?;
     let admitted: Vec<&NewOrder> = members.iter().map(|at| orders[*at]).collect();
     let written = if admitted.is_empty() {
         connection.rollback().await?;
         Written::Committed
     } else {
-        match insert(connection, &admitted, &fence).await? {
+        match insert_lines(connection, &admitted, &fence).await? {
             Some(stopped) => {
                 connection.rollback().await?;
                 stopped
@@ -51,6 +52,47 @@ pub(super) async fn transact(
         verdicts[at] = Some(Verdict::Is(written.clone()));
     }
     Ok(verdicts.into_iter().flatten().collect())
+}
+
+/// Inserts the orders rows. An id that another process committed meanwhile fails the statement alone, not the transaction: the ids that
+/// exist by now are taken out, and the rest is inserted. Each round takes out at least one.
+async fn exclude_twins(
+    connection: &mut Connection,
+    orders: &[&NewOrder],
+    members: &mut Vec<usize>,
+    verdicts: &mut [Option<Verdict>],
+) -> Result<(), Failure> {
+    while !members.is_empty() {
+        let rows: Vec<&NewOrder> = members.iter().map(|at| orders[*at]).collect();
+        let failure = match connection.query(insert_orders(&rows)).await {
+            Ok(_) => return Ok(()),
+            Err(failure) if failure.is_duplicate() => failure,
+            Err(failure) => return Err(failure),
+        };
+        // The twin that was waited for is committed, and READ COMMITTED sees it.
+        let existing = existing(&connection.query(select_existing(&rows)).await?)?;
+        let before = members.len();
+        members.retain(|at| {
+            let exists = existing.contains(orders[*at].request.order().as_str());
+            if exists {
+                verdicts[*at] = Some(Verdict::Is(Written::Exists));
+            }
+            !exists
+        });
+        if members.len() == before {
+            return Err(failure);
+        }
+    }
+    Ok(())
+}
+
+fn select_existing(orders: &[&NewOrder]) -> String {
+    let ids = sql::list(orders.iter().map(|order| sql::id(order.request.order())));
+    format!("SELECT order_id FROM orders WHERE order_id IN ({ids})")
+}
+
+fn existing(reply: &Reply) -> Result<HashSet<String>, Failure> {
+    reply.rows(0).iter().map(|row| rows::text(row, "order_id")).collect()
 }
 
 async fn commit(connection: &mut Connection) -> Written {
@@ -71,11 +113,10 @@ struct Fence {
 
 impl Fence {
     async fn close(connection: &mut Connection, orders: &[&NewOrder]) -> Result<Self, Failure> {
-        let ids = sql::list(orders.iter().map(|order| sql::id(order.request.order())));
         let mut items: Vec<Item> = orders.iter().flat_map(|order| &order.admissions).map(|admission| admission.line.item).collect();
         items.sort_unstable();
         items.dedup();
-        let mut packet = format!("SELECT order_id FROM orders WHERE order_id IN ({ids})");
+        let mut packet = select_existing(orders);
         for item in items {
             packet.push_str("; ");
             packet.push_str(&sql::share_epoch(item));
@@ -84,7 +125,7 @@ impl Fence {
     }
 
     fn read(reply: &Reply) -> Result<Self, Failure> {
-        let existing = reply.rows(0).iter().map(|row| rows::text(row, "order_id")).collect::<Result<_, _>>()?;
+        let existing = existing(reply)?;
         let locked = (1..reply.len()).flat_map(|at| reply.rows(at));
         let epochs = locked.map(|row| Ok((rows::item(row)?, rows::epoch_state(row)?))).collect::<Result<_, Failure>>()?;
         Ok(Self { existing, epochs })
@@ -127,13 +168,8 @@ enum Path {
     Guarded,
 }
 
-/// The writes. `Some` if the order must be taken back: its id exists after all, or a guard refused it.
-async fn insert(connection: &mut Connection, orders: &[&NewOrder], fence: &Fence) -> Result<Option<Written>, Failure> {
-    match connection.query(insert_orders(orders)).await {
-        // In company it is not known whose id it is.
-        Err(failure) if failure.is_duplicate() && orders.len() == 1 => return Ok(Some(Written::Exists)),
-        other => other?,
-    };
+/// Ledger and outbox rows, and guarded balances. `Some` if the order must be taken back, because a guard refused it.
+async fn insert_lines(connection: &mut Connection, orders: &[&NewOrder], fence: &Fence) -> Result<Option<Written>, Failure> {
     // A limit for each user belongs here, before the ledger: an UPDATE of user_quota that matches no row takes the order back.
     let (mut sales, mut events, mut guards) = (Vec::new(), Vec::new(), Vec::new());
     for (order, admission) in orders.iter().flat_map(|order| order.admissions.iter().map(move |admission| (order, admission))) {

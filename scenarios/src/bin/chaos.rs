@@ -71,7 +71,13 @@ fn run(name: &str, seed: Option<Seed>, reports: PathBuf) -> ExitCode {
     };
     let seed = seed.unwrap_or_else(entry::fresh_seed);
     let scenario = (found.plan)(seed);
-    launch::run_one(launch::Launch { scenario, backend: Backend::Process, reports, command: entry::repeat_command("chaos", seed) })
+    launch::run_one(launch::Launch {
+        scenario,
+        backend: Backend::Process,
+        service_args: Vec::new(),
+        reports,
+        command: entry::repeat_command("chaos", seed),
+    })
 }
 
 fn verify(run: &std::path::Path, write: Write) -> ExitCode {

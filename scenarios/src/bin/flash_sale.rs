@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     launch::run_one(launch::Launch {
         scenario: arguments.sale().scenario(seed),
         backend: arguments.backend(),
+        service_args: arguments.service_args.clone(),
         reports: arguments.reports.clone(),
         command: entry::repeat_command("flash-sale", seed),
     })
