@@ -51,6 +51,9 @@ pub struct Config {
     /// The resolver leaves locks younger than this many milliseconds alone
     #[arg(long, default_value_t = 10_000, value_name = "MS")]
     pub resolver_grace_ms: u64,
+    /// Pause of a worker after a batch that was not full, milliseconds, 1 to 60000: longer means fewer and larger transactions
+    #[arg(long, default_value_t = 20, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub worker_poll_min_ms: u64,
     /// Longest pause of a worker with nothing to do, milliseconds, 20 to 60000
     #[arg(long, default_value_t = 500, value_name = "MS", value_parser = clap::value_parser!(u64).range(20..=60_000))]
     pub worker_poll_max_ms: u64,
@@ -58,7 +61,7 @@ pub struct Config {
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub redis_connections: u16,
     /// Connections that write orders, each one transaction at a time, 1 to 64
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub writer_connections: u32,
     /// Orders waiting to be written at most; beyond three quarters of it new requests are refused with 429
     #[arg(long, default_value_t = 4_096, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
@@ -67,7 +70,7 @@ pub struct Config {
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub batch_max: u32,
     /// Under load a writer waits this many milliseconds for more orders before it starts a transaction; 0 switches that off, at most 100
-    #[arg(long, default_value_t = 2, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=100))]
+    #[arg(long, default_value_t = 0, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=100))]
     pub batch_window_ms: u64,
     /// Threads of the process, 1 to 256
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -175,7 +178,7 @@ impl Config {
     pub fn workers(&self) -> WorkerSettings {
         let standard = WorkerSettings::default();
         WorkerSettings {
-            poll: (standard.poll.0, Duration::from_millis(self.worker_poll_max_ms)),
+            poll: (Duration::from_millis(self.worker_poll_min_ms), Duration::from_millis(self.worker_poll_max_ms)),
             resolver_grace: Duration::from_millis(self.resolver_grace_ms),
             ..standard
         }

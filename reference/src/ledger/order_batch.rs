@@ -105,9 +105,8 @@ async fn commit(connection: &mut Connection) -> Written {
     }
 }
 
-/// The ids that exist and the epochs that are share-locked until COMMIT.
+/// The epochs that are share-locked until COMMIT.
 struct Fence {
-    existing: HashSet<String>,
     epochs: HashMap<Item, EpochState>,
 }
 
@@ -116,26 +115,18 @@ impl Fence {
         let mut items: Vec<Item> = orders.iter().flat_map(|order| &order.admissions).map(|admission| admission.line.item).collect();
         items.sort_unstable();
         items.dedup();
-        let mut packet = select_existing(orders);
-        for item in items {
-            packet.push_str("; ");
-            packet.push_str(&sql::share_epoch(item));
-        }
-        Self::read(&connection.begin(&packet).await?)
+        let packet: Vec<String> = items.into_iter().map(sql::share_epoch).collect();
+        Self::read(&connection.begin(&packet.join("; ")).await?)
     }
 
     fn read(reply: &Reply) -> Result<Self, Failure> {
-        let existing = existing(reply)?;
-        let locked = (1..reply.len()).flat_map(|at| reply.rows(at));
+        let locked = (0..reply.len()).flat_map(|at| reply.rows(at));
         let epochs = locked.map(|row| Ok((rows::item(row)?, rows::epoch_state(row)?))).collect::<Result<_, Failure>>()?;
-        Ok(Self { existing, epochs })
+        Ok(Self { epochs })
     }
 
     /// Why an order is not inserted by a transaction of `together` orders; `None` if it is.
     fn stops(&self, order: &NewOrder, together: usize) -> Option<Verdict> {
-        if self.existing.contains(order.request.order().as_str()) {
-            return Some(Verdict::Is(Written::Exists));
-        }
         let mut guarded = false;
         for admission in &order.admissions {
             match self.path(admission) {
@@ -180,22 +171,19 @@ async fn insert_lines(connection: &mut Connection, orders: &[&NewOrder], fence: 
             Path::Guarded => guards.push(admission),
         }
     }
-    let sales = sales.join(",");
-    connection
-        .query(format!(
-            "INSERT INTO inventory_transactions \
-             (order_id, store_id, product_id, sku_id, kind, transaction_type, quantity, epoch, token) VALUES {sales}"
-        ))
-        .await?;
+    // One packet for both: every round trip of the batch is a wait of all its orders.
+    let mut packet = format!(
+        "INSERT INTO inventory_transactions \
+         (order_id, store_id, product_id, sku_id, kind, transaction_type, quantity, epoch, token) VALUES {}",
+        sales.join(",")
+    );
     if !events.is_empty() {
-        let events = events.join(",");
-        connection
-            .query(format!(
-                "INSERT INTO outbox \
-                 (event_id, event_type, order_id, store_id, product_id, sku_id, quantity, epoch, token) VALUES {events}"
-            ))
-            .await?;
+        packet.push_str(&format!(
+            "; INSERT INTO outbox (event_id, event_type, order_id, store_id, product_id, sku_id, quantity, epoch, token) VALUES {}",
+            events.join(",")
+        ));
     }
+    connection.query(packet).await?;
     guard(connection, &guards).await
 }
 

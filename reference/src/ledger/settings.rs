@@ -30,10 +30,10 @@ impl Default for LedgerSettings {
             url: String::new(),
             request_connections: 16,
             worker_connections: 8,
-            writer_connections: 2,
+            writer_connections: 1,
             writer_queue: 4096,
             batch_max: 128,
-            batch_window: Duration::from_millis(2),
+            batch_window: Duration::ZERO,
             self_test: true,
         }
     }
