@@ -38,7 +38,7 @@ impl HandWritten {
             open(&mut stores, sale);
         }
         let plan = Plan { scenario: scenario(items), run_tag: "o".into(), orders: Vec::new(), arrivals: Vec::new() };
-        let evidence = Evidence { plan, history: history(), stops: Vec::new(), damage: Vec::new() };
+        let evidence = Evidence { plan, history: history(), stops: Vec::new(), damage: Vec::new(), edited: Vec::new() };
         Self { evidence, stores, now_ms: 1_000, phase: Phase::Baseline }
     }
 

@@ -9,8 +9,8 @@ const RANKS: &[(&str, u32)] = &[
     ("seed", 0),
     ("scenario", 1),
     ("history", 2),
-    ("target", 3),
-    ("stack", 4),
+    ("stack", 3),
+    ("target", 4),
     ("load", 5),
     ("snapshot", 5),
     ("measure", 6),
@@ -29,7 +29,7 @@ const PURE: &[&str] = &["invariants", "measure", "report"];
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("read {}: {error}", folder.display())) {
-        let path = entry.unwrap().path();
+        let path = entry.expect("a readable folder").path();
         if path.is_dir() {
             found.extend(sources(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
@@ -46,7 +46,7 @@ fn own(path: &str) -> PathBuf {
 
 fn stage_of(path: &Path) -> String {
     let inside = path.strip_prefix(own("src")).expect("a file of src");
-    inside.components().next().unwrap().as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
+    inside.components().next().expect("a file inside src").as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
 }
 
 fn rank(stage: &str) -> Option<u32> {
