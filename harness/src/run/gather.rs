@@ -87,7 +87,7 @@ async fn sell_and_stop(run: Run<'_>, stack: &Stack, gathered: &mut Gathered) -> 
     let endpoints = stack.endpoints();
     let stores = StoreReader::connect(endpoints).await?;
     run.watch.stage("opening the sale");
-    open_sales(endpoints, &run.plan.scenario.items).await?;
+    open_sales(endpoints.api_admin()?, &endpoints.admin_token, &run.plan.scenario.items).await?;
 
     let sampled = CancellationToken::new();
     let sampling = sample(stack, &stores, run.recorder, &sampled);

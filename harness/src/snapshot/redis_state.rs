@@ -12,7 +12,7 @@ use redis::{FromRedisValue, Pipeline, RedisResult};
 use super::reader::{StoreReader, within};
 use super::{LockState, RedisItem, SnapshotError};
 use crate::scenario::ItemId;
-use crate::target::keys::Key;
+use crate::target::keys::{KEYS, Key};
 
 /// Longest wait for all keys; 100,000 records take about a second.
 const READ_DEADLINE: Duration = Duration::from_secs(120);
@@ -72,7 +72,7 @@ async fn scan(redis: &mut MultiplexedConnection) -> Result<Found, SnapshotError>
     let mut cursor = 0_u64;
     loop {
         let mut step = redis::cmd("SCAN");
-        step.arg(cursor).arg("MATCH").arg("inventory:*").arg("COUNT").arg(CHUNK);
+        step.arg(cursor).arg("MATCH").arg(KEYS).arg("COUNT").arg(CHUNK);
         let (next, batch): (u64, Vec<Vec<u8>>) = step.query_async(redis).await.map_err(SnapshotError::redis("scan the keys of"))?;
         // SCAN may return a key twice.
         names.extend(batch);

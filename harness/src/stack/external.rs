@@ -1,6 +1,6 @@
 //! Stores that somebody else runs: used only if empty, or emptied if that was allowed.
 //!
-//! Emptied is only what the service under test owns: the keys `inventory:*` and its own tables.
+//! Emptied is only what the service under test owns: its own keys and tables.
 
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -10,15 +10,11 @@ use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection};
 
 use super::StackError;
+use crate::target::keys::KEYS;
+use crate::target::ledger::TABLES;
 
 /// Database of the service where the URL names none.
 pub(super) const DATABASE: &str = "holdfast";
-
-/// The tables that the service owns.
-const TABLES: [&str; 6] = ["inventory", "inventory_epoch", "orders", "inventory_transactions", "outbox", "user_quota"];
-
-/// The keys that the service owns.
-const KEYS: &str = "inventory:*";
 
 const REFUSAL: &str = "give empty stores, or allow the harness to wipe what the service owns in them";
 

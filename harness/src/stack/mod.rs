@@ -83,6 +83,18 @@ pub struct Endpoints {
     pub mysql_url: String,
 }
 
+impl Endpoints {
+    /// The admin listener of the first process of role api.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn api_admin(&self) -> Result<SocketAddr, StackError> {
+        let api = self.admin.iter().find(|(role, _)| role.starts_with("api"));
+        let why = || format!("the roles are {:?}", self.admin.iter().map(|(role, _)| role).collect::<Vec<_>>());
+        api.map(|(_, address)| *address).ok_or_else(|| StackError::failed("find the admin listener of an api process", why()))
+    }
+}
+
 /// Why the stack could not be brought up, or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {

@@ -1,6 +1,6 @@
 //! Admin calls of the target: opening a sale.
 //!
-//! In: the admin listeners and the items. Out: nothing but success, or the first item that could not be opened. It does not wait for
+//! In: an admin listener, its token and the items. Out: nothing but success, or the first item that could not be opened. It does not wait for
 //! anything afterwards: an item that was opened is warm in Redis.
 
 use std::net::SocketAddr;
@@ -14,7 +14,6 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 
 use super::connection::{CallError, Connection, Reply};
 use crate::scenario::{ItemId, SaleItem};
-use crate::stack::Endpoints;
 
 /// Connections that open items side by side.
 const CONNECTIONS: usize = 16;
@@ -28,12 +27,6 @@ const EXCERPT_MAX: usize = 300;
 /// Why a sale could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// The stack has no process of role api.
-    #[error("open sales: no admin listener whose role starts with `api` among {roles:?}")]
-    NoListener {
-        /// Roles that there are.
-        roles: Vec<String>,
-    },
     /// The service refused.
     #[error("open sale of {item}: answered {status}: {body}")]
     Refused {
@@ -54,27 +47,20 @@ pub enum AdminError {
     },
 }
 
-/// Opens every item with its stock, over the first admin listener of role api. Items that are open with the same stock stay as they are.
+/// Opens every item with its stock, over the admin listener of a process of role api at `listener`. Items that are open with the same stock stay as they are.
 ///
 /// # Errors
 /// The first item that was refused or not answered within 10 s; others may be open by then. Calling again is safe.
-pub async fn open_sales(endpoints: &Endpoints, items: &[SaleItem]) -> Result<(), AdminError> {
-    let address = api_listener(endpoints)?;
+pub async fn open_sales(listener: SocketAddr, token: &str, items: &[SaleItem]) -> Result<(), AdminError> {
     let next = AtomicUsize::new(0);
     let lanes = (0..CONNECTIONS.min(items.len())).map(|_| async {
-        let mut connection = Connection::new(address);
+        let mut connection = Connection::new(listener);
         while let Some(sale) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-            open_sale(&mut connection, &endpoints.admin_token, sale).await?;
+            open_sale(&mut connection, token, sale).await?;
         }
         Ok(())
     });
     try_join_all(lanes).await.map(|_| ())
-}
-
-fn api_listener(endpoints: &Endpoints) -> Result<SocketAddr, AdminError> {
-    let api = endpoints.admin.iter().find(|(role, _)| role.starts_with("api"));
-    let roles = || endpoints.admin.iter().map(|(role, _)| role.clone()).collect();
-    api.map(|(_, address)| *address).ok_or_else(|| AdminError::NoListener { roles: roles() })
 }
 
 async fn open_sale(connection: &mut Connection, token: &str, sale: &SaleItem) -> Result<(), AdminError> {

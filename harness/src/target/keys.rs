@@ -5,6 +5,9 @@
 
 use crate::scenario::ItemId;
 
+/// Pattern of `SCAN` that matches all keys of the target.
+pub const KEYS: &str = "inventory:*";
+
 /// What a key of the target holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key {

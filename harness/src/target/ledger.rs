@@ -3,6 +3,9 @@
 //! Only reads, in the common subset of MySQL and MariaDB. Times come as whole milliseconds since 1970 by the database's clock; whoever runs
 //! the statements must have the session in UTC (the driver's default), as the service has.
 
+/// The tables that the target owns.
+pub const TABLES: [&str; 6] = ["inventory", "inventory_epoch", "orders", "inventory_transactions", "outbox", "user_quota"];
+
 /// A statement and what it reads, for error texts.
 #[derive(Debug, Clone, Copy)]
 pub struct Query {

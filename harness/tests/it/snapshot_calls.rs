@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use harness::scenario::SaleItem;
 use harness::snapshot::final_reads::read_orders;
 use harness::stack::Endpoints;
-use harness::target::admin::{AdminError, open_sales};
+use harness::target::admin::open_sales;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -91,10 +91,9 @@ fn sales(count: u64) -> Vec<SaleItem> {
 }
 
 #[tokio::test]
-async fn every_item_is_opened_once_over_few_connections_on_the_first_api_listener() {
+async fn every_item_is_opened_once_over_few_connections() {
     let (address, log) = listen(|_| (201, String::new())).await;
-    let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
-    open_sales(&endpoints(&[("worker-0", nobody), ("api-0", address), ("api-1", nobody)]), &sales(2_000)).await.unwrap();
+    open_sales(address, "secret", &sales(2_000)).await.unwrap();
     let log = log.lock().unwrap();
     assert!(log.connections <= 16, "{}", log.connections);
     let mut lines: Vec<_> = log.asked.iter().map(|asked| asked.line.as_str()).collect();
@@ -112,10 +111,17 @@ async fn a_refusal_names_item_status_and_body() {
         if refused { (409, r#"{"code":"conflict"}"#.to_owned()) } else { (200, String::new()) }
     };
     let (address, _) = listen(answer).await;
-    let error = open_sales(&endpoints(&[("api-0", address)]), &sales(5)).await.unwrap_err();
+    let error = open_sales(address, "secret", &sales(5)).await.unwrap_err();
     assert_eq!(error.to_string(), r#"open sale of 7:8:3: answered 409: {"code":"conflict"}"#);
-    let error = open_sales(&endpoints(&[("worker-0", address)]), &sales(1)).await.unwrap_err();
-    assert!(matches!(error, AdminError::NoListener { .. }), "{error}");
+}
+
+#[test]
+fn sales_are_opened_at_the_first_api_process_and_a_stack_without_one_is_told_its_roles() {
+    let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let first = endpoints(&[("worker-1", at(1)), ("api-1", at(2)), ("api-2", at(3))]).api_admin().unwrap();
+    assert_eq!(first, at(2));
+    let error = endpoints(&[("worker-1", at(1))]).api_admin().unwrap_err().to_string();
+    assert_eq!(error, r#"find the admin listener of an api process: the roles are ["worker-1"]"#);
 }
 
 #[tokio::test]
