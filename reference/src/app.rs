@@ -12,11 +12,11 @@ use axum::Router;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Deadline;
-use crate::config::{Config, Role, TokenError};
+use crate::config::{Config, ConfigError, Role};
 use crate::flow::Flow;
 use crate::http::{Shared, admin_router, public_router};
 use crate::ledger::{Ledger, LedgerError};
@@ -27,9 +27,9 @@ use crate::workers;
 /// Why a process could not start, or ended badly.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// No admin token.
+    /// The settings do not go together, or there is no admin token.
     #[error(transparent)]
-    Token(#[from] TokenError),
+    Config(#[from] ConfigError),
     /// Redis is unreachable or unsuitable.
     #[error(transparent)]
     Stock(#[from] StockError),
@@ -43,6 +43,14 @@ pub enum ServeError {
         act: String,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A listener or a worker ended although nobody had asked it to, or panicked while it was to finish.
+    #[error("a {part} ended by itself: {how}")]
+    Ended {
+        /// `listener` or `worker`.
+        part: &'static str,
+        /// What became of it.
+        how: String,
     },
     /// Something was still under way when the time to drain was over.
     #[error("stop: still busy after {0} ms")]
@@ -76,11 +84,12 @@ pub fn run(config: Config) -> Result<(), ServeError> {
     })
 }
 
-/// Serves until `stop` is cancelled, then drains.
+/// Serves until `stop` is cancelled or a listener or worker ends by itself, then drains.
 ///
 /// # Errors
-/// It could not start, or did not stop in time.
+/// It could not start, lost a listener or a worker, or did not stop in time.
 pub async fn serve(config: Config, stop: CancellationToken) -> Result<(), ServeError> {
+    config.check()?;
     let admin_token: Arc<str> = config.admin_token()?.reveal().into();
     let deadline = Deadline::after(Duration::from_millis(config.start_deadline_ms));
     let stock =
@@ -98,15 +107,45 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<(), ServeE
     let mut working = if config.has(Role::Worker) { workers::start(&flow, &config.workers(), &stop) } else { JoinSet::new() };
     tracing::info!(roles = ?config.roles, "serving");
 
-    stop.cancelled().await;
+    let lost = until_stopped(&mut parts, &mut working, &stop).await;
+    stop.cancel();
     tracing::info!("stopping");
     let drained = async {
-        while parts.join_next().await.is_some() {}
-        while working.join_next().await.is_some() {}
+        let parts = drain("listener", &mut parts).await;
+        let working = drain("worker", &mut working).await;
         ledger.close().await;
+        parts.and(working)
     };
     let patience = Duration::from_millis(config.drain_ms);
-    tokio::time::timeout(patience, drained).await.map_err(|_| ServeError::StillBusy(config.drain_ms))
+    let drained = tokio::time::timeout(patience, drained).await;
+    lost.and(drained.unwrap_or(Err(ServeError::StillBusy(config.drain_ms))))
+}
+
+/// Waits until `stop` is cancelled. A part that ends earlier is an error: the others would go on and answer ready without it.
+async fn until_stopped(parts: &mut JoinSet<()>, working: &mut JoinSet<()>, stop: &CancellationToken) -> Result<(), ServeError> {
+    let (part, how) = tokio::select! {
+        // First, because parts end by themselves once it is cancelled.
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        Some(ended) = parts.join_next() => ("listener", ended),
+        Some(ended) = working.join_next() => ("worker", ended),
+    };
+    let lost = ended(part, how.err().as_ref());
+    tracing::error!(error = %lost, "stopping because a part is gone");
+    Err(lost)
+}
+
+/// Waits until all tasks have ended; the first panic of them is the error.
+async fn drain(part: &'static str, tasks: &mut JoinSet<()>) -> Result<(), ServeError> {
+    let mut first = Ok(());
+    while let Some(result) = tasks.join_next().await {
+        first = first.and(result.map_err(|error| ended(part, Some(&error))));
+    }
+    first
+}
+
+fn ended(part: &'static str, error: Option<&JoinError>) -> ServeError {
+    ServeError::Ended { part, how: error.map_or_else(|| "without an error".to_owned(), ToString::to_string) }
 }
 
 /// Repeats `open` while the store is only unreachable: at start it may come up later than we do.
@@ -144,4 +183,47 @@ async fn listen(parts: &mut JoinSet<()>, address: SocketAddr, router: Router, st
         }
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn told(parts: &mut JoinSet<()>, working: &mut JoinSet<()>, stop: &CancellationToken) -> Option<String> {
+        let waited = tokio::time::timeout(Duration::from_secs(10), until_stopped(parts, working, stop)).await;
+        waited.expect("waited 10 s for the end of a part").err().map(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_part_that_ends_or_panics_ends_the_process_with_an_error() {
+        let stop = CancellationToken::new();
+        let mut listeners = JoinSet::new();
+        listeners.spawn(std::future::pending());
+        let mut workers = JoinSet::new();
+        workers.spawn(async { panic!("no batch today") });
+        let error = told(&mut listeners, &mut workers, &stop).await.unwrap();
+        assert!(error.starts_with("a worker ended by itself") && error.contains("no batch today"), "{error}");
+        listeners.spawn(async {});
+        let error = told(&mut listeners, &mut JoinSet::new(), &stop).await;
+        assert_eq!(error.as_deref(), Some("a listener ended by itself: without an error"));
+    }
+
+    #[tokio::test]
+    async fn parts_that_end_once_they_are_told_to_are_no_error() {
+        let stop = CancellationToken::new();
+        let mut workers = JoinSet::new();
+        workers.spawn(stop.clone().cancelled_owned());
+        stop.cancel();
+        assert_eq!(told(&mut JoinSet::new(), &mut workers, &stop).await, None);
+        assert!(drain("worker", &mut workers).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_panic_while_draining_is_told() {
+        let mut workers = JoinSet::new();
+        workers.spawn(async { panic!("no batch today") });
+        workers.spawn(async {});
+        let error = drain("worker", &mut workers).await.unwrap_err().to_string();
+        assert!(error.contains("no batch today"), "{error}");
+    }
 }

@@ -107,10 +107,18 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Why the admin token cannot be had.
+/// Settings that are each in their range but cannot be used, or a token that cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// The file cannot be read.
+pub enum ConfigError {
+    /// The pauses of the workers are the wrong way round.
+    #[error("--worker-poll-min-ms is {min}, longer than --worker-poll-max-ms, {max}")]
+    PollReversed {
+        /// Shortest pause, ms.
+        min: u64,
+        /// Longest pause, ms.
+        max: u64,
+    },
+    /// The file of the admin token cannot be read.
     #[error("read admin token from {path}: {source}")]
     File {
         /// The file.
@@ -118,7 +126,7 @@ pub enum TokenError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// It is empty or not given.
+    /// The admin token is empty or not given.
     #[error("the admin token is empty: set HOLDFAST_ADMIN_TOKEN or give --admin-token-file")]
     Empty,
 }
@@ -130,17 +138,26 @@ impl Config {
         self.roles.contains(&role)
     }
 
+    /// Checks what no single flag can: that the settings go together.
+    ///
+    /// # Errors
+    /// They do not.
+    pub const fn check(&self) -> Result<(), ConfigError> {
+        let (min, max) = (self.worker_poll_min_ms, self.worker_poll_max_ms);
+        if min > max { Err(ConfigError::PollReversed { min, max }) } else { Ok(()) }
+    }
+
     /// The admin token, from its file or from the environment.
     ///
     /// # Errors
     /// The file cannot be read, or the token is empty.
-    pub fn admin_token(&self) -> Result<Secret, TokenError> {
+    pub fn admin_token(&self) -> Result<Secret, ConfigError> {
         let text = match &self.admin_token_file {
-            Some(path) => std::fs::read_to_string(path).map_err(|source| TokenError::File { path: path.clone(), source })?,
+            Some(path) => std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.clone(), source })?,
             None => from_environment("HOLDFAST_ADMIN_TOKEN"),
         };
         let token = text.trim();
-        if token.is_empty() { Err(TokenError::Empty) } else { Ok(token.into()) }
+        if token.is_empty() { Err(ConfigError::Empty) } else { Ok(token.into()) }
     }
 
     /// Settings of the Redis side.
@@ -199,6 +216,17 @@ mod tests {
         let config = Config::parse_from(["x", "--redis-url", "redis://:hunter2@h/", "--mysql-url", "mysql://u:hunter2@h/d"]);
         assert!(!format!("{config:?}").contains("hunter2"));
         assert!(config.has(Role::Api) && config.has(Role::Worker));
+    }
+
+    #[test]
+    fn a_shortest_pause_above_the_longest_is_refused() {
+        let poll = |min, max| {
+            let arguments = ["x", "--redis-url", "redis://h/", "--mysql-url", "mysql://h/d", "--worker-poll-min-ms", min];
+            Config::parse_from(arguments.into_iter().chain(["--worker-poll-max-ms", max])).check()
+        };
+        assert!(poll("50", "50").is_ok());
+        let told = poll("51", "50").unwrap_err().to_string();
+        assert_eq!(told, "--worker-poll-min-ms is 51, longer than --worker-poll-max-ms, 50");
     }
 
     #[test]

@@ -107,7 +107,8 @@ async fn repeat<F>(
             Err(error) => {
                 flow.metrics().count(name, "error");
                 tracing::warn!(worker = name, %error, "round failed");
-                (pause * 2).clamp(poll.0, ERROR_PAUSE_MAX)
+                // The shortest pause wins where it is longer than the longest one after errors.
+                (pause * 2).min(ERROR_PAUSE_MAX).max(poll.0)
             }
         };
         tokio::select! {
