@@ -3,7 +3,7 @@
 //! Loss of Redis, restart, failover, split brain, FLUSHALL, a foreign write, change of mode: all are this one operation.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -20,6 +20,18 @@ type Flight = Shared<BoxFuture<'static, Result<(), Refusal>>>;
 /// Rebuilds under way in this process, one for each item.
 #[derive(Default)]
 pub(super) struct SingleFlight(Mutex<HashMap<Item, Flight>>);
+
+/// Takes a flight off the list when it is over, also if it panicked: callers who come later start a new one.
+struct Landing {
+    flights: Arc<SingleFlight>,
+    item: Item,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.flights.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.item);
+    }
+}
 
 /// A rebuild that was overtaken waits this long for the winner's install.
 const INSTALL_WAIT: Duration = Duration::from_millis(200);
@@ -43,13 +55,13 @@ impl Flow {
 
     fn fly(self, item: Item, reason: &'static str) -> Flight {
         let task = tokio::spawn(async move {
-            let result = match self.is_ready(item).await {
+            // Made inside: a runtime that shuts down drops the task at once, while our caller holds the list.
+            let _landing = Landing { flights: Arc::clone(&self.rebuilding), item };
+            match self.is_ready(item).await {
                 Ok(true) => Ok(()),
                 Ok(false) => self.rebuild(item, None, reason).await.map(|_| ()),
                 Err(refusal) => Err(refusal),
-            };
-            self.rebuilding.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&item);
-            result
+            }
         });
         task.map(|joined| joined.unwrap_or_else(|error| Err(Refusal::NotAdmitted(format!("rebuild the counter: {error}")))))
             .boxed()
@@ -140,5 +152,23 @@ impl Flow {
             tokio::time::sleep(INSTALL_POLL).await;
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_flight_that_panics_is_taken_off_the_list() {
+        let (flights, item) = (Arc::<SingleFlight>::default(), Item::new(1, 1, 1).unwrap());
+        flights.0.lock().unwrap().insert(item, std::future::pending().boxed().shared());
+        let landing = Landing { flights: Arc::clone(&flights), item };
+        let task = tokio::spawn(async move {
+            let _landing = landing;
+            panic!("the rebuild broke");
+        });
+        assert!(task.await.unwrap_err().is_panic());
+        assert!(flights.0.lock().unwrap().is_empty());
     }
 }
