@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::{Connection, Dial};
 use super::failure::Failure;
+use crate::clock::now;
 
 /// Longest wait for a free connection.
 const ACQUIRE_LIMIT: Duration = Duration::from_secs(2);
@@ -87,11 +88,6 @@ impl Pool {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "idle time of a socket: no result depends on it, and no caller has a clock to pass")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 /// A connection that belongs to one unit of work. Dropped without [`Lease::give_back`] it is closed.

@@ -14,6 +14,7 @@ use super::connection::{CALLERS_PER_CONNECTION, CheckError, Connection, reply_of
 use super::reply::Reply;
 use super::script::{Invocation, Script};
 use super::{StockError, StockSettings};
+use crate::clock::now;
 
 /// After a failed connect, calls fail at once for this long.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
@@ -142,9 +143,4 @@ impl Lane {
 /// An error of connecting, as the caller of `act` sees it: whatever it was, nothing was sent.
 fn not_connected(act: &'static str, error: &StockError) -> StockError {
     StockError::NotExecuted { act, why: error.to_string() }
-}
-
-#[expect(clippy::disallowed_methods, reason = "measures a pause between two connects; no time of it is recorded")]
-fn now() -> Instant {
-    Instant::now()
 }
