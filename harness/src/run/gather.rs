@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::sampling::sample;
 use super::selling;
 use super::watch::Watch;
-use super::{RunError, RunRequest, machine};
+use super::{Run, RunError, RunRequest, machine};
 use crate::clock::RunClock;
 use crate::history::record::{Head, PhaseMark, Record, SCHEMA};
 use crate::history::recorder::Recorder;
@@ -32,16 +32,7 @@ pub(super) struct Gathered {
     stops: Vec<Stop>,
     rig_errors: Vec<String>,
     interrupted: bool,
-}
-
-/// What every step works with.
-#[derive(Clone, Copy)]
-pub(super) struct Run<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) clock: &'a RunClock,
-    pub(super) recorder: &'a Recorder,
-    pub(super) watch: &'a dyn Watch,
-    pub(super) stop: &'a CancellationToken,
+    build_id: String,
 }
 
 /// Brings the stack up, runs everything, takes the stack down, closes the history.
@@ -53,9 +44,9 @@ pub(super) async fn gather(
     (clock, stop): (&RunClock, &CancellationToken),
 ) -> Result<Gathered, RunError> {
     let (recorder, history) = Recorder::create(&folder.file(HISTORY), *clock)?;
-    recorder.record(Record::Head(Box::new(head(request, folder, clock)))).await?;
+    let mut gathered = Gathered { build_id: machine::build_id(&request.service.program), ..Gathered::default() };
+    recorder.record(Record::Head(Box::new(head(request, folder, clock, &gathered.build_id)))).await?;
     let run = Run { plan, clock, recorder: &recorder, watch, stop };
-    let mut gathered = Gathered::default();
     watch.stage("starting the stack");
     match Stack::start(spec(request, folder), *clock).await {
         Ok(stack) => on_stack(run, folder, stack, &mut gathered).await,
@@ -68,7 +59,7 @@ pub(super) async fn gather(
 }
 
 async fn on_stack(run: Run<'_>, folder: &RunFolder, mut stack: Stack, gathered: &mut Gathered) {
-    if let Err(error) = sell_and_stop(run, &stack, gathered).await {
+    if let Err(error) = sell_watched(run, &mut stack, gathered).await {
         gathered.rig_errors.push(error.to_string());
     }
     if let Err(error) = folder.write_stops(&gathered.stops) {
@@ -82,31 +73,36 @@ async fn on_stack(run: Run<'_>, folder: &RunFolder, mut stack: Stack, gathered: 
     }
 }
 
+/// Goes through the whole sale while the stack is looked at once a second.
+async fn sell_watched(run: Run<'_>, stack: &mut Stack, gathered: &mut Gathered) -> Result<(), RunError> {
+    let endpoints = stack.endpoints().clone();
+    let stores = StoreReader::connect(&endpoints).await?;
+    let sold = CancellationToken::new();
+    let selling = async {
+        let result = sell_and_stop(run, &endpoints, &stores, &mut gathered.stops).await;
+        sold.cancel();
+        result
+    };
+    let (ends, result) = tokio::join!(sample(stack, &stores, run.recorder, &sold), selling);
+    gathered.rig_errors.extend(ends);
+    result
+}
+
 /// Opens the sale, sells, waits for rest, looks, sells what is left, waits, looks again.
-async fn sell_and_stop(run: Run<'_>, stack: &Stack, gathered: &mut Gathered) -> Result<(), RunError> {
-    let endpoints = stack.endpoints();
-    let stores = StoreReader::connect(endpoints).await?;
+async fn sell_and_stop(run: Run<'_>, endpoints: &Endpoints, stores: &StoreReader, stops: &mut Vec<Stop>) -> Result<(), RunError> {
     run.watch.stage("opening the sale");
     open_sales(endpoints.api_admin()?, &endpoints.admin_token, &run.plan.scenario.items).await?;
-
-    let sampled = CancellationToken::new();
-    let sampling = sample(stack, &stores, run.recorder, &sampled);
-    let selling = async {
-        let sold = selling::sell(run, endpoints).await;
-        let stopped = stop_after("load", Phase::Quiesce, run, endpoints, &stores).await;
-        sampled.cancel();
-        sold.and(stopped)
-    };
-    let ((), after_load) = tokio::join!(sampling, selling);
-    gathered.stops.push(after_load?);
+    let sold = selling::sell(run, endpoints).await;
+    let stopped = stop_after("load", Phase::Quiesce, run, endpoints, stores).await;
+    stops.push(sold.and(stopped)?);
     if run.stop.is_cancelled() {
         return Ok(());
     }
     run.watch.stage("drain test");
-    if let Some(at_rest) = gathered.stops.last() {
+    if let Some(at_rest) = stops.last() {
         selling::drain(run, endpoints, &at_rest.snapshot).await?;
     }
-    gathered.stops.push(stop_after("drain", Phase::Drain, run, endpoints, &stores).await?);
+    stops.push(stop_after("drain", Phase::Drain, run, endpoints, stores).await?);
     Ok(())
 }
 
@@ -154,7 +150,7 @@ fn spec(request: &RunRequest, folder: &RunFolder) -> StackSpec {
     }
 }
 
-fn head(request: &RunRequest, folder: &RunFolder, clock: &RunClock) -> Head {
+fn head(request: &RunRequest, folder: &RunFolder, clock: &RunClock, build_id: &str) -> Head {
     Head {
         schema: SCHEMA,
         run_id: folder.run_id(),
@@ -162,7 +158,7 @@ fn head(request: &RunRequest, folder: &RunFolder, clock: &RunClock) -> Head {
         seed: request.scenario.seed,
         argv: vec![request.command.clone()],
         commit: request.commit.clone(),
-        build_id: machine::build_id(&request.service.program),
+        build_id: build_id.to_owned(),
         wall_start_ms: clock.wall_start_ms(),
     }
 }
@@ -182,7 +178,7 @@ pub(super) fn identify(
         seed: request.scenario.seed.0,
         command: request.command.clone(),
         commit: request.commit.clone(),
-        build_id: machine::build_id(&request.service.program),
+        build_id: gathered.build_id,
         wall_start_ms: clock.wall_start_ms(),
         duration_ms: clock.now().nanos() / 1_000_000,
         servers,

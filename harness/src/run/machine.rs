@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
+use crate::report::files::sha256;
 
 /// Cores, memory and system, by name; what the system does not tell is left out.
-#[must_use]
-pub fn describe() -> BTreeMap<String, String> {
+pub(super) fn describe() -> BTreeMap<String, String> {
     let mut machine = BTreeMap::new();
     let mut put = |name: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -33,18 +31,8 @@ fn field_of(path: &str, name: &str) -> Option<String> {
 }
 
 /// SHA-256 of a program file, as hexadecimal text; `unknown` if it cannot be read.
-#[must_use]
-pub fn build_id(program: &Path) -> String {
-    let mut digest = Sha256::new();
-    let Ok(mut file) = fs::File::open(program) else { return "unknown".to_owned() };
-    let mut chunk = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut chunk) {
-            Ok(0) => return format!("{:x}", digest.finalize()),
-            Ok(length) => digest.update(&chunk[..length]),
-            Err(_) => return "unknown".to_owned(),
-        }
-    }
+pub(super) fn build_id(program: &Path) -> String {
+    sha256(program).unwrap_or_else(|_| "unknown".to_owned())
 }
 
 #[cfg(test)]

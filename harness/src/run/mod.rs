@@ -3,7 +3,7 @@
 //! In: a [`RunRequest`]. Out: a [`Judged`] run whose folder holds all that was said about it. What is judged is what was read back from disk.
 
 mod gather;
-pub mod machine;
+mod machine;
 mod sampling;
 mod selling;
 mod watch;
@@ -14,13 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::RunClock;
 use crate::history::HistoryError;
+use crate::history::recorder::Recorder;
 use crate::invariants;
 use crate::load::{LoadError, arrivals};
-
 use crate::measure::measure;
 use crate::report::folder::RunFolder;
 use crate::report::reload::load_evidence;
 use crate::report::{Report, ReportError, assemble, write_report};
+use crate::scenario::plan::Plan;
 use crate::scenario::{Scenario, ScenarioError};
 use crate::seed::Seed;
 use crate::snapshot::SnapshotError;
@@ -46,6 +47,16 @@ pub struct RunRequest {
     pub command: String,
     /// Commit of the source.
     pub commit: String,
+}
+
+/// What every step of a run works with.
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    plan: &'a Plan,
+    clock: &'a RunClock,
+    recorder: &'a Recorder,
+    watch: &'a dyn Watch,
+    stop: &'a CancellationToken,
 }
 
 /// A run with its verdict.

@@ -1,4 +1,7 @@
-//! Readings taken once a second while a run goes on: CPU and memory of each process, backlog of the stores. Pictures only, never a verdict.
+//! A look at the stack once a second while a run goes on: processes that ended although nobody asked them to, and readings.
+//!
+//! Readings (CPU and memory of each process, backlog of the stores) are pictures only, never a verdict. A process that ended is a rig
+//! error; the run goes on without it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,12 +17,15 @@ use crate::stack::usage::Usage;
 
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Writes readings into the history until `stop`. A store that does not answer gives no reading.
-pub(super) async fn sample(stack: &Stack, stores: &StoreReader, recorder: &Recorder, stop: &CancellationToken) {
+/// Writes readings into the history until `stop`; the unexpected ends by then, in words. The stack notes when it saw them. A store that
+/// does not answer gives no reading.
+pub(super) async fn sample(stack: &mut Stack, stores: &StoreReader, recorder: &Recorder, stop: &CancellationToken) -> Vec<String> {
+    let mut ends = Vec::new();
     let mut last: HashMap<String, (Offset, f64)> = HashMap::new();
     let mut tick = tokio::time::interval(EVERY);
     while !stop.is_cancelled() {
-        tokio::select! { _ = tick.tick() => {}, () = stop.cancelled() => return }
+        tokio::select! { _ = tick.tick() => {}, () = stop.cancelled() => return ends }
+        ends.extend(stack.exited_unexpectedly());
         let now = recorder.clock().now();
         let mut readings = Vec::new();
         for Usage { role, cpu_seconds, rss_mib } in stack.usage() {
@@ -35,10 +41,11 @@ pub(super) async fn sample(stack: &Stack, stores: &StoreReader, recorder: &Recor
         }
         for (name, of, value) in readings {
             if recorder.record_at(now, Record::Sample(Sample { name: name.to_owned(), of, value })).await.is_err() {
-                return;
+                return ends;
             }
         }
     }
+    ends
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a reading for a picture")]

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::RunError;
-use super::gather::Run;
 use super::watch::Reading;
+use super::{Run, RunError};
 use crate::clock::Offset;
 use crate::load::drain::drain as drain_items;
 use crate::load::open_loop::run_load;
