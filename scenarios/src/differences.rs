@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use harness::invariants::Verdict;
+use harness::report::figures::verdict_word;
 use harness::report::{Report, RunFolder};
 
 /// Verdict words by claim.
@@ -31,11 +31,5 @@ pub fn render(saved: &Option<Verdicts>, now: &Report) -> String {
 }
 
 fn verdicts(report: &Report) -> Verdicts {
-    let word = |verdict: &Verdict| match verdict {
-        Verdict::Held { .. } => "held",
-        Verdict::Violated { .. } => "violated",
-        Verdict::Unknown { .. } => "unknown",
-        Verdict::NotApplicable { .. } => "not applicable",
-    };
-    report.findings.iter().map(|finding| (finding.invariant.clone(), word(&finding.verdict))).collect()
+    report.findings.iter().map(|finding| (finding.invariant.clone(), verdict_word(&finding.verdict))).collect()
 }

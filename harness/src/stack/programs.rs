@@ -59,11 +59,18 @@ mod tests {
 
     #[test]
     fn only_what_can_be_executed_counts_and_the_first_name_wins() {
-        let folders = ["/etc", "/bin"].map(PathBuf::from);
+        let own = std::env::temp_dir().join(format!("holdfast-programs-{}", std::process::id()));
+        std::fs::create_dir_all(&own).unwrap();
+        for name in ["sh", "cat", "group"] {
+            // Written anew, so without the right to be executed.
+            std::fs::write(own.join(name), "").unwrap();
+        }
+        let folders = [own.clone(), PathBuf::from("/bin")];
         let found = |names| find(&Server { names, advice: "" }, &folders).ok();
         assert_eq!(found(["sh", "cat"]), Some(PathBuf::from("/bin/sh")));
         assert_eq!(found(["no-such-program", "cat"]), Some(PathBuf::from("/bin/cat")));
-        assert_eq!(found(["group", "services"]), None, "files, but no programs");
+        assert_eq!(found(["group", "no-such-program"]), None, "a file, but no program");
+        std::fs::remove_dir_all(own).unwrap();
     }
 
     #[test]
