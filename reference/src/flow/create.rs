@@ -97,7 +97,9 @@ impl Flow {
             }
             Err(refusal) => return Step::Answer(self.refuse_holding(request, &held, refusal).await),
         };
-        let order = NewOrder { request: request.clone(), admissions: admissions.clone(), ttl: self.settings.order_ttl };
+        // A reservation that stood already was made by an attempt that may still be writing its order.
+        let contested = admissions.iter().zip(&left).any(|(admission, left)| admission.token.is_some() && left.is_none());
+        let order = NewOrder { request: request.clone(), admissions: admissions.clone(), ttl: self.settings.order_ttl, contested };
         let started = clock::now();
         let written = self.ledger.write(order).await;
         self.metrics.count("order_write", written_word(&written));

@@ -70,9 +70,19 @@ impl Flow {
 
     /// Whether the counter in Redis stands and is of the epoch in MySQL.
     async fn is_ready(&self, item: Item) -> Result<bool, Refusal> {
-        let state = self.ledger.epoch(item).await?.ok_or(Refusal::UnknownSku { item })?;
-        let probe = self.stock.probe(item, Duration::ZERO, Some(0), &[]).await?;
-        Ok(probe.unready.is_none() && probe.epoch == state.epoch)
+        let deadline = Deadline::after(INSTALL_WAIT);
+        loop {
+            let state = self.ledger.epoch(item).await?.ok_or(Refusal::UnknownSku { item })?;
+            let probe = self.stock.probe(item, Duration::ZERO, Some(0), &[]).await?;
+            if probe.unready.is_some() || probe.epoch == state.epoch {
+                return Ok(probe.unready.is_none());
+            }
+            // Two reads of two stores: the epoch may have moved between them, or its install may be on its way.
+            if deadline.has_passed() {
+                return Ok(false);
+            }
+            tokio::time::sleep(INSTALL_POLL).await;
+        }
     }
 
     /// Opens a new epoch of `item` and installs its counter, in `mode` or in the present one.
@@ -113,6 +123,8 @@ impl Flow {
         let request = RebuildRequest { item, seen: seen.epoch, in_redis, mode, incarnation, reason };
         match self.ledger.rebuild(request).await? {
             Rebuilt::Committed { epoch, base, mode } => self.install(item, installer, EpochState { epoch, mode }, base).await,
+            // Somebody else rebuilt, but not into the mode that is wanted here.
+            Rebuilt::Superseded { current } if mode.is_some_and(|wanted| wanted != current.mode) => Ok(None),
             Rebuilt::Superseded { current } if matches!(current.mode, Mode::Db | Mode::Closed) => Ok(Some(current)),
             Rebuilt::Superseded { current } => Ok(self.await_install(item, current).await.then_some(current)),
             Rebuilt::Unknown => Ok(None),

@@ -54,6 +54,9 @@ impl Flow {
     /// # Errors
     /// MySQL gave no answer for some; they stay for the next round.
     pub async fn settle(&self, item: Item, epoch: Epoch, locks: &[Lock]) -> Result<u64, LedgerError> {
+        if locks.is_empty() {
+            return Ok(0);
+        }
         let members: Vec<&Member> = locks.iter().map(|lock| &lock.member).collect();
         let stored = self.rows_or_tombstones(&members).await?;
         let (owned, void): (Vec<&Member>, Vec<&Member>) =

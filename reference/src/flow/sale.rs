@@ -73,6 +73,16 @@ impl Flow {
             self.metrics.count("apply_delta", "contained");
             return Delivery::Done;
         }
+        // An increase of the time before the first epoch is inside the base of the first one, and twenty failures mean that something
+        // stands in the way which a rebuild removes: both become obsolete by it.
+        if event.epoch == Epoch::default() {
+            let _next_round_looks_again = self.ensure_ready(event.item, "delta_before_first_epoch").await;
+            return Delivery::Later;
+        }
+        if event.attempts >= ATTEMPTS_MAX {
+            let _next_round_looks_again = self.rebuild(event.item, None, "delta_failed").await;
+            return Delivery::Later;
+        }
         let reply = self.stock.apply_delta(event.item, event.epoch, &event.event_id, event.quantity).await;
         self.metrics.count("apply_delta", super::resolve::applied_word(&reply));
         self.read_delivery(event, reply).await
@@ -93,6 +103,9 @@ impl Flow {
         }
     }
 }
+
+/// Deliveries of one increase before its item is rebuilt.
+const ATTEMPTS_MAX: u32 = 20;
 
 /// A counter that is not ready may be one whose install is on its way; after this it is rebuilt.
 const NOT_READY_PATIENCE_MS: u64 = 200;

@@ -23,11 +23,11 @@ impl Ledger {
         self.request(ReadBalance { item }).await
     }
 
-    /// At most `limit` items in order, after `after`.
+    /// At most `limit` items in order, after `after`, each with its epoch and mode.
     ///
     /// # Errors
     /// `Failed`: they could not be read.
-    pub async fn items(&self, after: Option<Item>, limit: u32) -> Result<Vec<Item>, LedgerError> {
+    pub async fn items(&self, after: Option<Item>, limit: u32) -> Result<Vec<(Item, EpochState)>, LedgerError> {
         self.work(ReadItems { after, limit }).await
     }
 }
@@ -84,21 +84,22 @@ struct ReadItems {
 impl Unit for ReadItems {
     const ACT: &'static str = "read items";
     const REPEATABLE: bool = true;
-    type Output = Vec<Item>;
+    type Output = Vec<(Item, EpochState)>;
 
-    async fn run(&self, connection: &mut Connection) -> Result<Vec<Item>, Failure> {
+    async fn run(&self, connection: &mut Connection) -> Result<Vec<(Item, EpochState)>, Failure> {
         let after = self.after.map_or_else(String::new, |Item { store, product, sku }| {
             format!(
-                "WHERE store_id > {store} OR (store_id = {store} AND product_id > {product}) \
-                 OR (store_id = {store} AND product_id = {product} AND sku_id > {sku})"
+                "AND (store_id > {store} OR (store_id = {store} AND product_id > {product}) \
+                 OR (store_id = {store} AND product_id = {product} AND sku_id > {sku}))"
             )
         });
         let limit = self.limit;
         let reply = connection
             .query(format!(
-                "SELECT store_id, product_id, sku_id FROM inventory {after} ORDER BY store_id, product_id, sku_id LIMIT {limit}"
+                "SELECT store_id, product_id, sku_id, epoch, mode FROM inventory_epoch WHERE shard = 0 {after} \
+                 ORDER BY store_id, product_id, sku_id LIMIT {limit}"
             ))
             .await?;
-        reply.rows(0).iter().map(rows::item).collect()
+        reply.rows(0).iter().map(|row| Ok((rows::item(row)?, rows::epoch_state(row)?))).collect()
     }
 }

@@ -153,7 +153,10 @@ impl Unit for Pay {
         let pay = format!("UPDATE orders SET status = 'PAID' WHERE order_id = {id} AND status = 'CREATED'");
         let paid = connection.autocommit(pay).await?.affected(0) == 1;
         // Once it may be paid, a read that fails must not look as if nothing had changed.
-        let stored = read_one(connection, &self.order).await.map_err(|failure| if paid { failure.of_commit() } else { failure })?;
+        let stored = read_one(connection, &self.order).await.map_err(|failure| match failure {
+            failure if paid => Failure::Unknown { why: format!("{failure:?}") },
+            failure => failure,
+        })?;
         Ok(match stored {
             Some(order) if paid => Changed::Now(StoredOrder { status: OrderStatus::Paid, ..order }),
             Some(order) => Changed::Not(order),

@@ -30,6 +30,8 @@ struct Shared {
     requests: Arc<Pool>,
     workers: Arc<Pool>,
     writer: OrderWriter,
+    /// Orders whose id somebody else may be writing right now: they wait for that one, and nobody else should wait with them.
+    contested: OrderWriter,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -54,6 +56,7 @@ impl Ledger {
         }
         let shared = Shared {
             writer: OrderWriter::start(&settings, &requests),
+            contested: OrderWriter::start(&LedgerSettings { batch_max: 1, writer_connections: 1, ..settings.clone() }, &requests),
             requests: Pool::new(requests, settings.request_connections),
             workers: Pool::new(workers, settings.worker_connections),
         };
@@ -65,13 +68,14 @@ impl Ledger {
     /// # Errors
     /// `QueueFull` or `Failed`: certainly not written. Whether a COMMIT is in doubt is [`Written::Unknown`] and no error.
     pub async fn write(&self, order: NewOrder) -> Result<Written, LedgerError> {
-        self.shared.writer.write(order).await
+        let writer = if order.contested { &self.shared.contested } else { &self.shared.writer };
+        writer.write(order).await
     }
 
     /// Orders waiting for a writer.
     #[must_use]
     pub fn writer_queue_len(&self) -> usize {
-        self.shared.writer.len()
+        self.shared.writer.len() + self.shared.contested.len()
     }
 
     /// Whether MySQL answers.
@@ -84,7 +88,7 @@ impl Ledger {
 
     /// Writes what is queued, waits for units under way, and closes all connections; each wait is bounded by ten seconds.
     pub async fn close(&self) {
-        self.shared.writer.close(CLOSE_LIMIT).await;
+        tokio::join!(self.shared.writer.close(CLOSE_LIMIT), self.shared.contested.close(CLOSE_LIMIT));
         self.shared.requests.close(CLOSE_LIMIT).await;
         self.shared.workers.close(CLOSE_LIMIT).await;
     }

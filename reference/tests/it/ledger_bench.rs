@@ -144,7 +144,7 @@ pub(crate) fn order(id: &str, lines: &[(Item, i64, Option<Token>)]) -> NewOrder 
         Admission { line: *line, token }
     };
     let admissions = request.lines().iter().map(admission).collect();
-    NewOrder { request: Arc::new(request), admissions, ttl: Duration::from_secs(1800) }
+    NewOrder { request: Arc::new(request), admissions, ttl: Duration::from_secs(1800), contested: false }
 }
 
 /// Version numbers for tokens of orders that a test makes in a loop.
