@@ -54,7 +54,7 @@ fn age_ms(case: &Case<'_>, view: StopView<'_>, lock: &LockState) -> Option<i64> 
     Some(wall + taken_ms - lock.since_ms).filter(|age| *age >= 0)
 }
 
-/// The name of what a crash left behind (VERIFICATION 8).
+/// The name of what a crash left behind (`docs/verification.md` 8).
 fn half_state(case: &Case<'_>, view: StopView<'_>, item: ItemId, order_id: &str) -> &'static str {
     let Some(order) = case.index.find(order_id) else { return "pre_deducted_no_order" };
     let sale = view.sales(order).find(|row| row.item == item);

@@ -2,7 +2,7 @@
 //!
 //! Response time = answered − due: what a buyer feels. The percentile is exact, by sorting. Fewer than [`SAMPLES_MIN`] samples
 //! say nothing about a p99; without enough accepted orders there is no answer at all. A generator that sent late, or not
-//! everything, measured itself: no answer either (VERIFICATION 2).
+//! everything, measured itself: no answer either (`docs/verification.md` 2).
 
 use super::case::Case;
 use super::claim::{Claim, Examination, Part};

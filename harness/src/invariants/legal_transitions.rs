@@ -160,7 +160,8 @@ fn returns(view: StopView<'_>, order: OrderNumber, sale: &LedgerRow) -> usize {
     view.ledger(order).filter(|row| row.kind == "RETURN" && row.item == sale.item).count()
 }
 
-/// The combinations of PROTOCOL 4.3; a sale in LOCK is on its way, so it belongs to a live order unless the workers are done.
+/// The combinations of `docs/protocol.md` 4.3; a sale in LOCK is on its way, so it belongs to a live order unless the workers are
+/// done.
 fn belongs(row: &OrderRow, sale: &LedgerRow, returns: usize, at_rest: bool) -> bool {
     match (row.status.as_str(), sale.transaction_type.as_str()) {
         ("CREATED" | "PAID", "OUT") => returns == 0,

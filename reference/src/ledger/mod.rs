@@ -224,7 +224,7 @@ pub struct Balance {
 }
 
 impl Balance {
-    /// Units that no committed order holds: `current − locked − open` (A_db of PROTOCOL.md).
+    /// Units that no committed order holds: `current − locked − open` (A_db of `docs/protocol.md` 2).
     #[must_use]
     pub const fn available(&self) -> i64 {
         self.current - self.locked - self.open

@@ -1,4 +1,4 @@
-//! Reads of orders, the tombstone, and payment (PROTOCOL.md 5.2, 5.4).
+//! Reads of orders, the tombstone, and payment (`docs/protocol.md` 5.2, 5.4).
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The outbox apart from deducts: increases to be carried to Redis, backlog, requeue, purge (PROTOCOL.md 5.6, 7).
+//! The outbox apart from deducts: increases to be carried to Redis, backlog, requeue, purge (`docs/protocol.md` 5.6, 7).
 
 use std::time::Duration;
 

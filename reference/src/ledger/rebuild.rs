@@ -1,4 +1,4 @@
-//! The transaction of a rebuild: a new epoch, and the exact number it opens with (PROTOCOL.md 5.9 step 2).
+//! The transaction of a rebuild: a new epoch, and the exact number it opens with (`docs/protocol.md` 5.9 step 2).
 
 use super::connection::{Connection, Reply};
 use super::failure::Failure;

@@ -1,4 +1,4 @@
-//! Opening balances and restocks: increases that no order made (PROTOCOL.md 5.7).
+//! Opening balances and restocks: increases that no order made (`docs/protocol.md` 5.7).
 
 use super::connection::Connection;
 use super::failure::Failure;

@@ -1,4 +1,4 @@
-//! Cancel, expire and refund: one compare-and-set on the order, and its units go back (PROTOCOL.md 5.5).
+//! Cancel, expire and refund: one compare-and-set on the order, and its units go back (`docs/protocol.md` 5.5).
 
 use super::connection::Connection;
 use super::failure::Failure;

@@ -1,6 +1,6 @@
 //! What an error of Redis or of the link means: whether the command ran, and whether the connection may be used again.
 //!
-//! The table is section 6 of the protocol. What is not in it may have run.
+//! The table is `docs/protocol.md` 6. What is not in it may have run.
 
 use std::time::Duration;
 

@@ -6,9 +6,9 @@
 //! oversell         if L(t) > S somewhere, or for an accepted a: min L over [sent(a), answered(a)] + q(a) > S
 //! false sold-out   if for a refusal f: max U over [from(f), answered(f)] + q(f) ≤ S
 //! ```
-//! These are the formulas of VERIFICATION 7 with each giving back tied to the taking that it undoes: one order is never given back
-//! twice, nor before it was answered. So `U(t) < 0` cannot happen and is not asked; L is never smaller than there, U never greater.
-//! Two events at one instant overlap: "before t" takes effect just after its instant. O(n log n).
+//! As in `docs/verification.md` 7, each giving back is tied to the taking that it undoes: one order is never given back twice, nor
+//! before it was answered. So `U(t) < 0` cannot happen and is not asked. Two events at one instant overlap: "before t" takes effect
+//! just after its instant. O(n log n).
 //!
 //! Measured by the tests below against an exhaustive search, on small random histories and not on real traffic: 0 false alarms;
 //! caught 4,992 of 5,106 illegal ones without undoing, 7,450 of 7,690 with undoing, transient holds and restocks.

@@ -1,6 +1,6 @@
 //! Tier 1: an exact answer in O(n) where every unit is taken singly and nothing is ever given back.
 //!
-//! With `T` the first answer of a refusal (VERIFICATION 7):
+//! With `T` the first answer of a refusal (`docs/verification.md` 7):
 //! ```text
 //! linearizable ⇔ |A| ≤ S and ( R = ∅ or ( max sent(A) ≤ T and |A| + |{ i ∈ I : sent(i) ≤ T }| ≥ S ) )
 //! ```

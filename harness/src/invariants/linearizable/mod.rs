@@ -17,8 +17,8 @@
 //!   could have taken was sent, answered when the first acknowledgement came.
 //! - A refusal may come from a flag in memory. It is judged against every instant that the flag can speak of, see [`stock_of`].
 //!
-//! The ledger as witness (VERIFICATION 8): an attempt in doubt whose order stands in a snapshot happened, on [sent, ∞); such
-//! evidence is of class [`Basis::Ledger`]. One that left no live order stays in doubt. Patching therefore only adds certainty.
+//! The ledger as witness (`docs/verification.md` 8): an attempt in doubt whose order stands in a snapshot happened, on [sent, ∞);
+//! such evidence is of class [`Basis::Ledger`]. One that left no live order stays in doubt. Patching therefore only adds certainty.
 
 pub(crate) mod bounds;
 pub(crate) mod closed_form;

@@ -1,9 +1,9 @@
 //! Tier 2: replays the counter by the versions that replies, ledger and deduct records name.
 //!
 //! Every step of the counter bumps its version, so the versions order the takings. The replay carries the stock along, compares it
-//! with what the replies say was left, and checks that the order fits the clients' clocks (VERIFICATION 7). A version that nobody
-//! names (a rollback, an applied increase) leaves the stock open until the next reply that states it; a single one is known from
-//! its two neighbours. Refusals carry no version: one is judged against all places in the sequence that its interval allows.
+//! with what the replies say was left, and checks that the order fits the clients' clocks (`docs/verification.md` 7). A version that
+//! nobody names (a rollback, an applied increase) leaves the stock open until the next reply that states it; a single one is known
+//! from its two neighbours. Refusals carry no version: one is judged against all places in the sequence that its interval allows.
 //!
 //! A failed replay refutes the order that the service itself claims. Without a missing version it decides exactly. O(n log n).
 
