@@ -3,7 +3,7 @@
 //! In: [`Evidence`]. Out: its [`Problem`]s, each with the part of the evidence that it spoils. What a spoiled part does to the
 //! other claims is decided in [`claim`](super::claim).
 //!
-//! One case of VERIFICATION 8 cannot arise here and is not looked for: that clients alone convict while clients plus ledger
+//! One case of docs/verification.md 8 cannot arise here and is not looked for: that clients alone convict while clients plus ledger
 //! acquit. Patching only turns doubt into certainty (see [`linearizable`](super::linearizable)), so it never acquits. A ledger that
 //! contradicts its clients shows in `acknowledged_is_durable` and `rejected_left_no_trace`.
 

@@ -1,4 +1,4 @@
-//! The deduct worker's transactions: LOCK → OUT and the balance, many sales at once (PROTOCOL.md 5.3, 7).
+//! The deduct worker's transactions: LOCK → OUT and the balance, many sales at once (docs/protocol.md 5.3, 7).
 //!
 //! One batch takes events that are due, locks their SALE rows by id, and moves each balance by one sum. If a balance refuses
 //! its sum, the batch is rolled back and taken again item by item, so that one broken item never holds up the others.

@@ -1,4 +1,4 @@
-//! The order transaction, for one order or several at once (PROTOCOL.md 5.1 step 4 and "Group commit").
+//! The order transaction, for one order or several at once (docs/protocol.md 5.1 step 4 and "Group commit").
 //!
 //! In: orders with distinct ids. Out: one verdict each. Retries and rollback after a failure are the writer's.
 
