@@ -9,6 +9,9 @@ use harness::stack::Backend;
 
 use crate::flash_sale::FlashSale;
 
+/// Most ordinary SKUs: with the hot one they are as many items as a scenario may hold.
+const SKUS_MAX: i64 = 99_999;
+
 /// Where the stores come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum BackendName {
@@ -22,25 +25,25 @@ pub enum BackendName {
 ///
 /// Exit codes: 0 held, 1 violated, 2 usage, 3 inconclusive, 4 rig failed, 5 budget missed, 130 interrupted.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "flash-sale", version)]
+#[command(name = "flash-sale", version, allow_negative_numbers = true)]
 pub struct FlashSaleArgs {
     /// Units of the hot SKU; 0 leaves it out
     #[arg(long, default_value_t = 10_000, value_name = "UNITS")]
     pub stock: u64,
     /// Ordinary SKUs beside the hot one
-    #[arg(long, default_value_t = 20, value_name = "COUNT")]
+    #[arg(long, default_value_t = 20, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(..=SKUS_MAX))]
     pub skus: u32,
     /// Units of each ordinary SKU
     #[arg(long, default_value_t = 50, value_name = "UNITS")]
     pub sku_stock: u64,
     /// New orders due per second in the spike; warm-up and tail have a quarter of it
-    #[arg(long, default_value_t = 2_000.0, value_name = "PER_S")]
+    #[arg(long, default_value_t = 2_000.0, value_name = "PER_S", value_parser = above_zero)]
     pub rate: f64,
     /// Units asked for, as a multiple of the supply; decides how long the spike lasts
-    #[arg(long, default_value_t = 3.0, value_name = "FACTOR")]
+    #[arg(long, default_value_t = 3.0, value_name = "FACTOR", value_parser = above_zero)]
     pub demand: f64,
     /// Length of the spike in seconds, instead of --demand
-    #[arg(long, value_name = "S", conflicts_with = "demand")]
+    #[arg(long, value_name = "S", conflicts_with = "demand", value_parser = above_zero)]
     pub duration: Option<f64>,
     /// Share of orders sent twice with the same id, 0 to 1
     #[arg(long, default_value_t = 0.05, value_name = "SHARE")]
@@ -73,7 +76,7 @@ pub struct FlashSaleArgs {
     #[arg(long, default_value_t = 2, value_name = "COUNT")]
     pub workers: u16,
     /// p99 budget of accepted and of refused creates, milliseconds
-    #[arg(long, default_value_t = 10.0, value_name = "MS")]
+    #[arg(long, default_value_t = 10.0, value_name = "MS", value_parser = above_zero)]
     pub p99: f64,
     /// Where the stores come from; external if both URLs are given
     #[arg(long, value_enum, requires_if("external", "redis_url"))]
@@ -135,6 +138,12 @@ impl FlashSaleArgs {
     }
 }
 
+/// A number that a length, a rate or a budget can be.
+fn above_zero(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|error: std::num::ParseFloatError| error.to_string())?;
+    if number.is_finite() && number > 0.0 { Ok(number) } else { Err("must be a number above 0".to_owned()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +151,16 @@ mod tests {
     #[test]
     fn the_defaults_of_the_options_are_those_of_the_scenario() {
         assert_eq!(FlashSaleArgs::parse_from(["flash-sale"]).sale(), FlashSale::default());
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_a_usage_error_and_names_its_option() {
+        for option in ["--rate", "--demand", "--duration", "--p99", "--skus"] {
+            for number in ["nan", "inf", "-1", "x"] {
+                let error = FlashSaleArgs::try_parse_from(["flash-sale", option, number]).expect_err(number).to_string();
+                assert!(error.contains(option), "{option} {number}: {error}");
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use harness::report::{OutcomeClass, console};
 use harness::run::{self, Judged, RunError, RunRequest};
 use harness::scenario::Scenario;
-use harness::stack::{Backend, StackError};
+use harness::stack::Backend;
 
 use crate::entry;
 use crate::progress::{ProgressLine, put};
@@ -74,11 +74,12 @@ pub fn fail(class: OutcomeClass, why: &str) -> ExitCode {
     ExitCode::from(class.exit_code())
 }
 
-/// What an error of a run means: a wrong command line and missing servers are the user's to mend, the rest is ours.
+/// What an error of a run means: a wrong command line, missing servers and stores that hold data are the user's to mend, the rest is ours.
 #[must_use]
 pub const fn class_of(error: &RunError) -> OutcomeClass {
     match error {
-        RunError::Scenario(_) | RunError::Stack(StackError::Missing(_)) => OutcomeClass::Usage,
+        RunError::Scenario(_) => OutcomeClass::Usage,
+        RunError::Stack(error) if error.is_usage() => OutcomeClass::Usage,
         _ => OutcomeClass::RigFailed,
     }
 }

@@ -74,6 +74,17 @@ impl RunFolder {
         if path.is_dir() { Ok(Self { path }) } else { Err(form_error("open run folder", &path)("is not a folder")) }
     }
 
+    /// Removes the folder with all that it holds, and that of the scenario if no other run is in it: for a run that never started.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn discard(self) -> Result<(), ReportError> {
+        fs::remove_dir_all(&self.path).map_err(io_error("remove", &self.path))?;
+        // Refused as long as other runs are there, which is what is wanted.
+        let _ = self.path.parent().map(fs::remove_dir);
+        Ok(())
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {

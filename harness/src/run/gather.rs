@@ -20,7 +20,7 @@ use crate::snapshot::reader::StoreReader;
 use crate::snapshot::take::{StopContext, stop_point};
 use crate::snapshot::{Servers, Stop};
 use crate::stack::services::Stack;
-use crate::stack::{Endpoints, StackError, StackSpec};
+use crate::stack::{Endpoints, StackSpec};
 use crate::target::admin::open_sales;
 
 /// Orders read back through every api process at the end, spread over the whole plan.
@@ -50,7 +50,10 @@ pub(super) async fn gather(
     watch.stage("starting the stack");
     match Stack::start(spec(request, folder), *clock).await {
         Ok(stack) => on_stack(run, folder, stack, &mut gathered).await,
-        Err(missing @ StackError::Missing(_)) => return Err(missing.into()),
+        Err(error) if error.is_usage() => {
+            history.finish("nothing ran").await?;
+            return Err(error.into());
+        }
         Err(error) => gathered.rig_errors.push(error.to_string()),
     }
     gathered.interrupted = stop.is_cancelled();

@@ -101,14 +101,21 @@ pub enum RunError {
 /// Not cancel safe: drop the future only together with the process.
 ///
 /// # Errors
-/// The scenario is wrong, a server program is missing, or the folder cannot be written. What fails later is in the report as a rig error.
+/// The scenario is wrong, a server program is missing or the given stores must not be used, and then no folder is left; or the folder
+/// cannot be written. What fails later is in the report as a rig error.
 pub async fn run(request: &RunRequest, watch: &dyn Watch, stop: &CancellationToken) -> Result<Judged, RunError> {
     request.scenario.check()?;
     let clock = RunClock::start();
     let plan = arrivals::draw(&request.scenario, &run_tag(request.scenario.seed));
     let folder = RunFolder::create(&request.reports, &request.scenario.name, request.scenario.seed.0, clock.wall_start_ms())?;
     folder.write_plan(&plan)?;
-    let gathered = gather::gather(request, &plan, &folder, watch, (&clock, stop)).await?;
+    let gathered = match gather::gather(request, &plan, &folder, watch, (&clock, stop)).await {
+        Err(RunError::Stack(error)) if error.is_usage() => {
+            folder.discard()?;
+            return Err(error.into());
+        }
+        gathered => gathered?,
+    };
     let identity = gather::identify(request, &folder, &clock, gathered)?;
     folder.write_identity(&identity)?;
     watch.stage("judging");

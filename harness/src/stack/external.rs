@@ -16,7 +16,7 @@ use crate::target::ledger::TABLES;
 /// Database of the service where the URL names none.
 pub(super) const DATABASE: &str = "holdfast";
 
-const REFUSAL: &str = "give empty stores, or allow the harness to wipe what the service owns in them";
+const REFUSAL: &str = "give empty stores, or give --wipe to empty what the service owns in them";
 
 /// Reaches both stores, makes sure that they hold nothing of the service, and makes the database. The URL of the database.
 ///
@@ -35,12 +35,13 @@ pub(super) async fn claim(redis_url: &str, mysql_url: &str, may_wipe: bool, with
 
 async fn claim_redis(url: &str, may_wipe: bool) -> Result<(), StackError> {
     let failed = |error: redis::RedisError| StackError::failed("use the given Redis", error.to_string());
-    let mut redis = redis::Client::open(url).map_err(failed)?.get_multiplexed_async_connection().await.map_err(failed)?;
+    let client = redis::Client::open(url).map_err(|error| refused("Redis", &error.to_string()))?;
+    let mut redis = client.get_multiplexed_async_connection().await.map_err(failed)?;
     let mut cursor = 0;
     loop {
         let (next, keys) = scan(&mut redis, cursor).await.map_err(failed)?;
         if !keys.is_empty() && !may_wipe {
-            return Err(StackError::failed("use the given Redis", format!("it holds keys {KEYS}, {} for one: {REFUSAL}", keys[0])));
+            return Err(refused("Redis", &format!("it holds keys {KEYS}, {} for one: {REFUSAL}", keys[0])));
         }
         if !keys.is_empty() {
             redis::cmd("UNLINK").arg(&keys).exec_async(&mut redis).await.map_err(failed)?;
@@ -52,21 +53,26 @@ async fn claim_redis(url: &str, may_wipe: bool) -> Result<(), StackError> {
     }
 }
 
+fn refused(store: &str, why: &str) -> StackError {
+    StackError::Refused(format!("use the given {store}: {why}"))
+}
+
 async fn scan(redis: &mut MultiplexedConnection, cursor: u64) -> redis::RedisResult<(u64, Vec<String>)> {
     redis::cmd("SCAN").arg(cursor).arg("MATCH").arg(KEYS).arg("COUNT").arg(1000).query_async(redis).await
 }
 
 async fn claim_mysql(server_url: &str, database: &str, may_wipe: bool) -> Result<(), StackError> {
     let failed = |error: sqlx::Error| StackError::failed("use the given MySQL", error.to_string());
+    let options = MySqlConnectOptions::from_str(server_url).map_err(|error| refused("MySQL", &error.to_string()))?;
     create_database(server_url, database).await.map_err(failed)?;
-    let options = MySqlConnectOptions::from_str(server_url).map_err(failed)?.database(database);
+    let options = options.database(database);
     let mut mysql = MySqlConnection::connect_with(&options).await.map_err(failed)?;
     for table in TABLES {
         if !holds_rows(&mut mysql, table).await.map_err(failed)? {
             continue;
         }
         if !may_wipe {
-            return Err(StackError::failed("use the given MySQL", format!("table {database}.{table} holds rows: {REFUSAL}")));
+            return Err(refused("MySQL", &format!("table {database}.{table} holds rows: {REFUSAL}")));
         }
         sqlx::query(AssertSqlSafe(format!("TRUNCATE TABLE {table}"))).execute(&mut mysql).await.map_err(failed)?;
     }

@@ -101,6 +101,9 @@ pub enum StackError {
     /// A server program is not on PATH; the text says what to install or how to go without.
     #[error("{0}")]
     Missing(String),
+    /// The given stores hold data that may not be wiped, or a URL is not one.
+    #[error("{0}")]
+    Refused(String),
     /// A step failed.
     #[error("{act}: {why}")]
     Failed {
@@ -112,6 +115,12 @@ pub enum StackError {
 }
 
 impl StackError {
+    /// Whether it is for the user to mend, with another command line or another machine, because nothing ran.
+    #[must_use]
+    pub const fn is_usage(&self) -> bool {
+        matches!(self, Self::Missing(_) | Self::Refused(_))
+    }
+
     fn failed(act: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Failed { act: act.into(), why: why.into() }
     }

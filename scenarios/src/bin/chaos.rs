@@ -81,6 +81,9 @@ fn run(name: &str, seed: Option<Seed>, reports: PathBuf) -> ExitCode {
 }
 
 fn verify(run: &std::path::Path, write: Write) -> ExitCode {
+    if !run.is_dir() {
+        return launch::fail(OutcomeClass::Usage, &format!("there is no run folder {}", run.display()));
+    }
     let saved = differences::saved_verdicts(run);
     match judge_saved(run, write) {
         Ok(judged) => {

@@ -1,0 +1,13 @@
+//! The two programs as a user runs them: real servers, real processes, real files. One run at a time.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod broken_evidence;
+mod external_stores;
+mod held_run;
+mod interrupted;
+mod processes;
+mod programs;
+mod saved_run;
+mod usage;
+mod workplace;
