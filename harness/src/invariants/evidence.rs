@@ -3,7 +3,7 @@
 use crate::history::operation::History;
 use crate::scenario::Scenario;
 use crate::scenario::plan::Plan;
-use crate::snapshot::{Snapshot, Stop};
+use crate::snapshot::Stop;
 
 /// Evidence of one run, read from its folder.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,11 +39,5 @@ impl Evidence {
     #[must_use]
     pub fn after_drain(&self) -> Option<&Stop> {
         self.stops.iter().find(|stop| stop.after == "drain")
-    }
-
-    /// The newest snapshot.
-    #[must_use]
-    pub fn last_snapshot(&self) -> Option<&Snapshot> {
-        self.stops.last().map(|stop| &stop.snapshot)
     }
 }

@@ -1,4 +1,7 @@
-//! The evidence can be trusted: files unchanged, rules of the history kept, every snapshot of one moment, no fault left over.
+//! The evidence can be trusted: files whole, rules of the history kept, every snapshot of one moment, no fault left over.
+//!
+//! Files that can be read but were edited since the run are not looked at here: they are judged as they stand, and the outcome of the
+//! run weighs [`Evidence::edited`], so that it can convict but not acquit.
 //!
 //! In: [`Evidence`]. Out: its [`Problem`]s, each with the part of the evidence that it spoils. What a spoiled part does to the
 //! other claims is decided in [`claim`](super::claim).

@@ -1,5 +1,6 @@
 //! The load generator sent what was planned. One that shed more than 1 % of its arrivals did not put the planned load on the
-//! service, and nobody can say what the service would have done: unknown, which makes the run inconclusive.
+//! service, and nobody can say what the service would have done: unknown, which makes the run inconclusive. So does one that sent
+//! nothing at all.
 
 use super::case::Case;
 use super::claim::{Claim, Examination, Part};
@@ -22,6 +23,7 @@ fn examine(case: &Case<'_>) -> Examination {
     let planned = case.evidence.plan.arrivals.len();
     let looked_at = format!("{planned} planned arrivals, {} shed for want of a slot", shed(case));
     let verdict = match shed_share(case).filter(|share| *share > SHED_MAX) {
+        _ if case.evidence.history.operations.is_empty() => Verdict::unknown("nothing was sent"),
         Some(share) => Verdict::unknown(format!("{:.2} % of the planned arrivals were shed", share * 100.0)),
         None => Verdict::from_violations(planned as u64, Vec::new()),
     };

@@ -60,8 +60,8 @@ pub enum ReportError {
     },
 }
 
-/// How a run ended. Precedence, strongest first: interrupted, usage, rig failed, violated, inconclusive, budget missed, held;
-/// a violation on sound evidence is not masked by a later rig error.
+/// How a run ended. Precedence, strongest first: interrupted, violated, rig failed, inconclusive, budget missed, held; a violation on
+/// sound evidence is not masked by a rig that failed. Usage stands alone: nothing ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeClass {
@@ -71,7 +71,8 @@ pub enum OutcomeClass {
     Violated,
     /// Command line or scenario wrong; nothing ran.
     Usage,
-    /// A required claim is unknown, the generator was saturated, or the backlog was still falling.
+    /// A required claim is unknown, evidence was edited or has no end, a store could not be read, the backlog was still falling, or
+    /// nothing could be judged.
     Inconclusive,
     /// Harness or stack failed, or the evidence is unsound.
     RigFailed,
@@ -201,7 +202,7 @@ pub fn write_report(
 pub fn assemble(evidence: &Evidence, identity: &RunIdentity, findings: Vec<Finding>, measurements: Measurements) -> Report {
     Report {
         schema_version: SCHEMA_VERSION,
-        outcome: outcome::outcome(identity, &findings, evidence, &measurements),
+        outcome: outcome::outcome(identity, &findings, evidence),
         run: identity.clone(),
         not_tested: not_tested::not_tested(evidence, &identity.servers),
         warnings: warnings::warnings(evidence, identity, &measurements),

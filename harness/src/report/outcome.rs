@@ -1,28 +1,12 @@
 //! Weighs the findings of a run to one class and one exit code.
 //!
-//! In: findings, and what is known of the run and its evidence. Out: [`RunOutcome`]. Precedence: interrupted, rig failed, violated,
-//! inconclusive, budget missed, held; a violation that was still found is not masked by what else went wrong, because a claim whose
+//! In: findings, and what is known of the run and its evidence. Out: [`RunOutcome`]. Precedence, strongest first: interrupted,
+//! violated, rig failed, inconclusive, budget missed, held. A violation is not masked by a rig that failed, because a claim whose
 //! evidence is unsound comes as unknown, not as violated.
 
 use super::{OutcomeClass, RunIdentity, RunOutcome};
-use crate::invariants::{Evidence, Finding, Verdict};
-use crate::measure::Measurements;
+use crate::invariants::{EVIDENCE_IS_SOUND, Evidence, Finding, SERVICE_LEVELS, Verdict};
 use crate::snapshot::Rest;
-
-/// The claim about the evidence itself: when it is violated the rig failed, not the service.
-pub const EVIDENCE_IS_SOUND: &str = "evidence_is_sound";
-
-/// Claims that are service levels: a violation is a missed budget.
-pub const SERVICE_LEVELS: [&str; 5] = [
-    "latency_within_budget",
-    "pre_deduct_failures_below",
-    "deduct_failures_below",
-    "inconsistencies_below",
-    "alerts_match_history",
-];
-
-/// Largest share of the planned arrivals that may be shed before the run says nothing.
-const SHED_SHARE_MAX: f64 = 0.01;
 
 /// What a violated finding means for the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,17 +31,12 @@ pub fn weight(invariant: &str) -> Weight {
 
 /// The class of a run, its exit code and its one sentence.
 #[must_use]
-pub fn outcome(identity: &RunIdentity, findings: &[Finding], evidence: &Evidence, measurements: &Measurements) -> RunOutcome {
-    let (class, sentence) = judged(identity, findings, evidence, measurements);
+pub fn outcome(identity: &RunIdentity, findings: &[Finding], evidence: &Evidence) -> RunOutcome {
+    let (class, sentence) = judged(identity, findings, evidence);
     RunOutcome { class, exit: class.exit_code(), sentence }
 }
 
-fn judged(
-    identity: &RunIdentity,
-    findings: &[Finding],
-    evidence: &Evidence,
-    measurements: &Measurements,
-) -> (OutcomeClass, String) {
+fn judged(identity: &RunIdentity, findings: &[Finding], evidence: &Evidence) -> (OutcomeClass, String) {
     let violated = violated_names(findings, Weight::Claim);
     if identity.interrupted {
         return (OutcomeClass::Interrupted, interrupted_sentence(&violated));
@@ -68,7 +47,7 @@ fn judged(
     if let Some(why) = rig_failure(identity, findings, evidence) {
         return (OutcomeClass::RigFailed, format!("The run proves nothing, because the rig failed: {why}."));
     }
-    if let Some(why) = doubt(findings, evidence, measurements) {
+    if let Some(why) = doubt(findings, evidence) {
         return (OutcomeClass::Inconclusive, format!("No claim is violated, but the run is not conclusive: {why}."));
     }
     match violated_names(findings, Weight::ServiceLevel).as_slice() {
@@ -118,7 +97,7 @@ fn rig_failure(identity: &RunIdentity, findings: &[Finding], evidence: &Evidence
 }
 
 /// Why a run without a violation still says nothing.
-fn doubt(findings: &[Finding], evidence: &Evidence, measurements: &Measurements) -> Option<String> {
+fn doubt(findings: &[Finding], evidence: &Evidence) -> Option<String> {
     let unknown = findings.iter().find_map(|finding| match &finding.verdict {
         Verdict::Unknown { why } if finding.required => Some(format!("{} is unknown, {}", finding.invariant, trimmed(why))),
         _ => None,
@@ -126,7 +105,7 @@ fn doubt(findings: &[Finding], evidence: &Evidence, measurements: &Measurements)
     let nothing = (!findings.iter().any(|finding| finding.verdict.is_held())).then(|| "no claim could be judged".to_owned());
     let edited = evidence.edited.first().map(|text| trimmed(text));
     let cut_off = evidence.history.tail.is_none().then(|| "the history has no end, so the harness died".to_owned());
-    unknown.or(edited).or(cut_off).or_else(|| unsettled(evidence)).or_else(|| saturated(measurements)).or(nothing)
+    unknown.or(edited).or(cut_off).or_else(|| unsettled(evidence)).or(nothing)
 }
 
 fn unsettled(evidence: &Evidence) -> Option<String> {
@@ -135,13 +114,6 @@ fn unsettled(evidence: &Evidence) -> Option<String> {
         Rest::Unread => Some(format!("a store could not be read after the {}", stop.after)),
         Rest::Quiesced | Rest::Stuck => None,
     })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share")]
-fn saturated(measurements: &Measurements) -> Option<String> {
-    let generator = &measurements.generator;
-    let share = generator.shed as f64 / generator.planned.max(1) as f64;
-    (share > SHED_SHARE_MAX).then(|| format!("the generator shed {:.1} % of the arrivals, more than 1 %", share * 100.0))
 }
 
 /// Text without its final stop, to stand inside a sentence.

@@ -3,61 +3,16 @@
 //! In: numbers chosen by a person or a catalog entry. Out: a checked [`Scenario`], from which [`plan`] draws every arrival
 //! before anything starts. Nothing here does I/O.
 
+mod check;
+mod item;
 pub mod plan;
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::seed::Seed;
 
-/// One thing that is sold: a SKU of a product in a store. Written `store:product:sku`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ItemId {
-    /// Store number, at least 1.
-    pub store: u64,
-    /// Product number, at least 1.
-    pub product: u64,
-    /// SKU number, at least 1.
-    pub sku: u64,
-}
-
-impl fmt::Display for ItemId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.store, self.product, self.sku)
-    }
-}
-
-/// Text that is not `store:product:sku`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("read item {0:?}: not of the form store:product:sku")]
-pub struct ItemIdError(String);
-
-impl FromStr for ItemId {
-    type Err = ItemIdError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || ItemIdError(text.to_owned());
-        let mut numbers = text.split(':').map(str::parse::<u64>);
-        let mut next = || numbers.next().and_then(Result::ok).ok_or_else(wrong);
-        let item = Self { store: next()?, product: next()?, sku: next()? };
-        if numbers.next().is_some() { Err(wrong()) } else { Ok(item) }
-    }
-}
-
-impl Serialize for ItemId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for ItemId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+pub use check::{ARRIVALS_MAX, ScenarioError};
+pub use item::{ItemId, ItemIdError};
 
 /// An item of the sale and the stock that it opens with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -231,19 +186,6 @@ pub struct Scenario {
     pub promises: Promises,
 }
 
-/// Why a scenario cannot run. Every variant names the field.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("scenario field `{field}`: {why}")]
-pub struct ScenarioError {
-    /// Path of the field, as in the JSON form.
-    pub field: String,
-    /// What is wrong, with the allowed range.
-    pub why: String,
-}
-
-/// Most arrivals of one run; a plan is drawn into memory before it starts.
-pub const ARRIVALS_MAX: f64 = 5_000_000.0;
-
 impl Scenario {
     /// Units of all items at opening.
     #[must_use]
@@ -264,131 +206,10 @@ impl Scenario {
         self.stretches.iter().map(|stretch| stretch.rate_per_s * stretch.duration_ms as f64 / 1e3).sum()
     }
 
-    /// Checks every field against its range.
-    ///
-    /// # Errors
-    /// The first field that is out of its range.
-    pub fn check(&self) -> Result<(), ScenarioError> {
-        let share = |field: &str, value: f64| require(field, (0.0..=1.0).contains(&value), "must be between 0 and 1");
-        let name_fits = !self.name.is_empty()
-            && self.name.len() <= 40
-            && self.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-        require("name", name_fits, "must be 1 to 40 of a-z, 0-9 and _")?;
-        require("items", !self.items.is_empty() && self.items.len() <= 100_000, "must hold 1 to 100000 items")?;
-        let mut seen = std::collections::HashSet::new();
-        for (index, sale) in self.items.iter().enumerate() {
-            let ItemId { store, product, sku } = sale.item;
-            let in_range = |number: u64| (1..=i64::MAX as u64).contains(&number);
-            require(&format!("items[{index}].item"), [store, product, sku].into_iter().all(in_range), "numbers start at 1")?;
-            require(&format!("items[{index}].item"), seen.insert(sale.item), "is listed twice")?;
-            require(&format!("items[{index}].opening"), (1..=100_000_000).contains(&sale.opening), "must be 1 to 100000000")?;
-            require(&format!("items[{index}].weight"), (1..=1_000_000_000).contains(&sale.weight), "must be 1 to 1000000000")?;
-        }
-        require("stretches", !self.stretches.is_empty(), "must hold at least one stretch")?;
-        for (index, stretch) in self.stretches.iter().enumerate() {
-            let rate_fits = stretch.rate_per_s > 0.0 && stretch.rate_per_s <= 1_000_000.0;
-            require(&format!("stretches[{index}].rate_per_s"), rate_fits, "must be above 0 and at most 1000000")?;
-            require(&format!("stretches[{index}].duration_ms"), stretch.duration_ms <= 86_400_000, "must be at most a day")?;
-        }
-        require("stretches", self.expected_orders() <= ARRIVALS_MAX, "hold more than 5000000 arrivals")?;
-        share("mix.duplicates", self.mix.duplicates)?;
-        share("mix.concurrent_duplicates", self.mix.concurrent_duplicates)?;
-        share("mix.cancels", self.mix.cancels)?;
-        share("mix.payments", self.mix.payments)?;
-        share("mix.reads", self.mix.reads)?;
-        share("mix.cancels + mix.payments", self.mix.cancels + self.mix.payments)?;
-        require("mix.users", self.mix.users >= 1, "must be at least 1")?;
-        require("mix.quantity_max", (1..=1_000).contains(&self.mix.quantity_max), "must be 1 to 1000")?;
-        require("mix.think_ms", self.mix.think_ms.0 <= self.mix.think_ms.1, "must be shortest, then longest")?;
-        require("processes.api", (1..=64).contains(&self.processes.api), "must be 1 to 64")?;
-        require("processes.worker", (1..=64).contains(&self.processes.worker), "must be 1 to 64")?;
-        require("limits.in_flight_max", (1..=100_000).contains(&self.limits.in_flight_max), "must be 1 to 100000")?;
-        require("promises.latency_p99_budget_ms", self.promises.latency_p99_budget_ms > 0.0, "must be above 0")
-    }
-}
-
-fn require(field: &str, fits: bool, why: &str) -> Result<(), ScenarioError> {
-    if fits { Ok(()) } else { Err(ScenarioError { field: field.to_owned(), why: why.to_owned() }) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_item_reads_what_it_writes_and_refuses_the_rest() {
-        let item = ItemId { store: 1, product: 20, sku: 300 };
-        assert_eq!(item.to_string().parse(), Ok(item));
-        for wrong in ["", "1:2", "1:2:3:4", "1:2:x", "1:2:-3"] {
-            assert!(wrong.parse::<ItemId>().is_err(), "{wrong:?}");
-        }
-    }
-
-    fn sound() -> Scenario {
-        Scenario {
-            name: "flash_sale".into(),
-            seed: Seed(1),
-            items: vec![SaleItem { item: ItemId { store: 1, product: 1, sku: 1 }, opening: 10, weight: 1 }],
-            stretches: vec![LoadStretch { name: "spike".into(), phase: Phase::Baseline, duration_ms: 1_000, rate_per_s: 100.0 }],
-            mix: Mix {
-                users: 1,
-                duplicates: 0.0,
-                concurrent_duplicates: 1.0,
-                cancels: 0.5,
-                payments: 0.5,
-                reads: 0.0,
-                think_ms: (0, 0),
-                quantity_max: 1,
-            },
-            processes: Processes { api: 1, worker: 1 },
-            limits: Limits::default(),
-            promises: Promises::default(),
-        }
-    }
-
-    #[test]
-    fn a_scenario_within_its_ranges_passes() {
-        assert_eq!(sound().check(), Ok(()));
-        assert_eq!((sound().supply(), sound().load_ms(), sound().expected_orders()), (10, 1_000, 100.0));
-    }
-
-    #[test]
-    fn each_field_out_of_its_range_is_named() {
-        type Spoil = fn(&mut Scenario);
-        let wrong: [(&str, Spoil); 28] = [
-            ("name", |it| it.name.clear()),
-            ("name", |it| it.name = "Flash".into()),
-            ("name", |it| it.name = "x".repeat(41)),
-            ("items", |it| it.items.clear()),
-            ("items[0].item", |it| it.items[0].item.store = 0),
-            ("items[0].item", |it| it.items[0].item.sku = u64::MAX),
-            ("items[1].item", |it| it.items.push(it.items[0])),
-            ("items[0].opening", |it| it.items[0].opening = 0),
-            ("items[0].weight", |it| it.items[0].weight = 0),
-            ("stretches", |it| it.stretches.clear()),
-            ("stretches[0].rate_per_s", |it| it.stretches[0].rate_per_s = 0.0),
-            ("stretches[0].rate_per_s", |it| it.stretches[0].rate_per_s = f64::NAN),
-            ("stretches[0].rate_per_s", |it| it.stretches[0].rate_per_s = f64::INFINITY),
-            ("stretches[0].duration_ms", |it| it.stretches[0].duration_ms = 86_400_001),
-            ("stretches", |it| (it.stretches[0].rate_per_s, it.stretches[0].duration_ms) = (100_000.0, 60_000)),
-            ("mix.duplicates", |it| it.mix.duplicates = 1.1),
-            ("mix.concurrent_duplicates", |it| it.mix.concurrent_duplicates = -0.1),
-            ("mix.cancels", |it| it.mix.cancels = f64::NAN),
-            ("mix.payments", |it| it.mix.payments = 2.0),
-            ("mix.reads", |it| it.mix.reads = 1.5),
-            ("mix.cancels + mix.payments", |it| it.mix.cancels = 0.6),
-            ("mix.users", |it| it.mix.users = 0),
-            ("mix.quantity_max", |it| it.mix.quantity_max = 0),
-            ("mix.think_ms", |it| it.mix.think_ms = (2, 1)),
-            ("processes.api", |it| it.processes.api = 0),
-            ("processes.worker", |it| it.processes.worker = 65),
-            ("limits.in_flight_max", |it| it.limits.in_flight_max = 0),
-            ("promises.latency_p99_budget_ms", |it| it.promises.latency_p99_budget_ms = 0.0),
-        ];
-        for (field, spoil) in wrong {
-            let mut scenario = sound();
-            spoil(&mut scenario);
-            assert_eq!(scenario.check().unwrap_err().field, field);
-        }
+    /// Mean number of arrivals that the load will hold: new orders, and what their users do later.
+    #[must_use]
+    pub fn expected_arrivals(&self) -> f64 {
+        let Mix { duplicates, cancels, payments, reads, .. } = self.mix;
+        self.expected_orders() * (1.0 + duplicates + cancels + payments + reads)
     }
 }

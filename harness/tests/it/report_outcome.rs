@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
 
 use harness::invariants::{Evidence, Finding, Verdict};
-use harness::measure::Measurements;
 use harness::report::outcome::outcome;
 use harness::report::{OutcomeClass, RunIdentity};
 use harness::snapshot::Rest;
@@ -15,16 +14,10 @@ struct Case {
     identity: RunIdentity,
     findings: Vec<Finding>,
     evidence: Evidence,
-    measurements: Measurements,
 }
 
 fn held() -> Case {
-    Case {
-        identity: synthetic::identity(),
-        findings: synthetic::all_held(),
-        evidence: synthetic::evidence(1),
-        measurements: Measurements::default(),
-    }
+    Case { identity: synthetic::identity(), findings: synthetic::all_held(), evidence: synthetic::evidence(1) }
 }
 
 impl Case {
@@ -34,7 +27,7 @@ impl Case {
     }
 
     fn class(&self) -> OutcomeClass {
-        outcome(&self.identity, &self.findings, &self.evidence, &self.measurements).class
+        outcome(&self.identity, &self.findings, &self.evidence).class
     }
 }
 
@@ -97,21 +90,10 @@ fn a_failed_rig_outweighs_doubt_and_doubt_outweighs_a_budget() {
 }
 
 #[test]
-fn a_generator_that_shed_more_than_one_percent_says_nothing() {
-    let shed = |shed| {
-        with(held(), |case| {
-            (case.measurements.generator.planned, case.measurements.generator.shed) = (1_000, shed);
-        })
-    };
-    assert_eq!(shed(10).class(), OutcomeClass::Held);
-    assert_eq!(shed(11).class(), OutcomeClass::Inconclusive);
-}
-
-#[test]
 fn every_class_has_its_exit_code_and_the_sentence_names_what_is_wrong() {
-    let exit = |case: &Case| outcome(&case.identity, &case.findings, &case.evidence, &case.measurements).exit;
+    let exit = |case: &Case| outcome(&case.identity, &case.findings, &case.evidence).exit;
     assert_eq!((exit(&held()), exit(&oversold())), (0, 1));
     let case = oversold();
-    let sentence = outcome(&case.identity, &case.findings, &case.evidence, &case.measurements).sentence;
+    let sentence = outcome(&case.identity, &case.findings, &case.evidence).sentence;
     assert!(sentence.contains("no_oversell") && sentence.contains("2 units over"), "{sentence}");
 }

@@ -2,10 +2,6 @@
 //!
 //! A reservation is no effect yet: without a committed order its units go back through RESOLVE.
 
-use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
-use std::time::{Duration, Instant};
-
 use super::resolve::Held;
 use super::{Flow, Refusal};
 use crate::clock::{self, Deadline};
@@ -13,29 +9,8 @@ use crate::domain::{Item, Line, Member, OrderId, OrderRequest};
 use crate::ledger::{Admission, Mode};
 use crate::stock::{PreDeduct, StockError, Taken};
 
-/// A mode other than REDIS is believed for this long before it is read again.
-const MODE_BOUND: Duration = Duration::from_secs(1);
 /// `pre_deduct` is repeated this often when its reply was lost; it is idempotent.
 const UNKNOWN_TRIES: u32 = 3;
-
-/// Items that were last seen in a mode in which Redis does not decide.
-#[derive(Debug, Default)]
-pub(super) struct ModeMemory(RwLock<HashMap<Item, (Mode, Instant)>>);
-
-impl ModeMemory {
-    fn of(&self, item: Item) -> Option<Mode> {
-        let modes = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        modes.get(&item).filter(|(_, read_at)| clock::now().duration_since(*read_at) < MODE_BOUND).map(|(mode, _)| *mode)
-    }
-
-    fn put(&self, item: Item, mode: Mode, read_at: Instant) {
-        let mut modes = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        match mode {
-            Mode::Redis | Mode::Strict => modes.remove(&item),
-            Mode::Db | Mode::Closed => modes.insert(item, (mode, read_at)),
-        };
-    }
-}
 
 /// How the admission of an order ended.
 #[derive(Debug)]

@@ -6,7 +6,9 @@
 mod admit;
 mod cancel;
 mod create;
+mod modes;
 mod pay;
+mod read;
 mod rebuild;
 mod resolve;
 mod sale;
@@ -136,7 +138,7 @@ pub struct Flow {
     settings: Arc<FlowSettings>,
     sold_out: Arc<sold_out::SoldOutMemory>,
     rebuilding: Arc<rebuild::SingleFlight>,
-    modes: Arc<admit::ModeMemory>,
+    modes: Arc<modes::ModeMemory>,
 }
 
 impl std::fmt::Debug for Flow {

@@ -23,12 +23,4 @@ impl Flow {
         self.metrics.count("pay", result.as_ref().map_or_else(Refusal::code, |_| "paid"));
         result
     }
-
-    /// The order as MySQL holds it.
-    ///
-    /// # Errors
-    /// No such order, or MySQL gave no answer.
-    pub async fn order(&self, order: &OrderId) -> Result<StoredOrder, Refusal> {
-        self.ledger.order(order).await?.ok_or(Refusal::UnknownOrder)
-    }
 }

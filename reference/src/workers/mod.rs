@@ -3,10 +3,10 @@
 //! Every loop has a bound on its batch, a pause when idle, a growing pause on errors, a metric, and a clean stop between
 //! batches. Any number of instances may run; none leads.
 
-mod backlog;
 mod deduct;
 mod delta;
 mod expiry;
+mod housekeeping;
 mod resolver;
 
 use std::future::Future;
@@ -78,7 +78,7 @@ pub fn start(flow: &Flow, settings: &WorkerSettings, stop: &CancellationToken) -
     start!("delta", poll, delta::round);
     start!("resolver", sweep, resolver::round);
     start!("expiry", every_second, expiry::round);
-    start!("backlog", every_second, backlog::round);
+    start!("housekeeping", every_second, housekeeping::round);
     workers
 }
 

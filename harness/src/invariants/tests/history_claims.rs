@@ -223,6 +223,15 @@ fn a_generator_that_shed_more_than_one_in_a_hundred_makes_the_run_inconclusive()
 }
 
 #[test]
+fn a_generator_that_sent_nothing_did_not_keep_up() {
+    let mut evidence = busy_run(0);
+    evidence.history.operations.clear();
+    evidence.history.tail.as_mut().unwrap().ops = 0;
+    let nothing = crate::invariants::Verdict::unknown("nothing was sent");
+    assert_eq!(judged(&evidence, "generator_kept_up").verdict, nothing);
+}
+
+#[test]
 fn a_refused_part_with_enough_samples_is_judged_apart() {
     let mut evidence = busy_run(0);
     let refused = evidence.history.operations.clone().into_iter().enumerate().map(|(at, mut op)| {

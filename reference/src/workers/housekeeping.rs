@@ -1,4 +1,4 @@
-//! Reads the backlogs that metrics show, and deletes old messages that are done.
+//! Housekeeping: reads the backlogs that metrics show, and deletes old messages that are done.
 
 use super::{Round, WorkerSettings};
 use crate::flow::{Flow, Refusal};
