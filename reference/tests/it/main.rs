@@ -1,5 +1,13 @@
 //! Tests against real servers, which they start themselves.
 
+mod flow_bench;
+mod flow_create;
+mod flow_end;
+mod flow_gate;
+mod flow_model;
+mod flow_rebuild;
+mod flow_selling_out;
+mod flow_unknown;
 mod ledger_bench;
 mod ledger_deduct;
 mod ledger_items;
