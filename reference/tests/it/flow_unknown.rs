@@ -29,6 +29,23 @@ async fn an_order_whose_commit_lost_its_reply_is_answered_from_its_row() {
 }
 
 #[tokio::test]
+async fn an_order_that_nobody_can_answer_for_is_unknown_and_its_repeat_tells() {
+    let bench = FlowBench::new().await;
+    let item = bench.item(10).await;
+    let mut gate = Gate::before(&bench.sql.url).await;
+    let flow = bench.through(&bench.redis_url, &gate.url(&bench.sql.url)).await;
+    gate.shut_at_commit();
+    let unknown = flow.create(request("o", &[(item, 3)]), false).await;
+    assert!(matches!(unknown, Err(Refusal::Unknown(_))), "{unknown:?}");
+    assert_eq!((bench.left(item).await, bench.rows("o").await), (7, (1, 1)));
+    gate.shut().await;
+    gate.open().await;
+    assert!(matches!(flow.create(request("o", &[(item, 3)]), true).await, Ok(Created::Before(_))));
+    bench.come_to_rest(item).await;
+    assert_eq!(bench.left(item).await, 7);
+}
+
+#[tokio::test]
 async fn an_order_whose_commit_never_arrived_is_fenced_and_its_units_are_back_at_once() {
     let bench = FlowBench::new().await;
     let item = bench.item(10).await;

@@ -1,10 +1,11 @@
 //! The admin listener: its token, opening an item, metrics, and health while a store is away.
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::flow_gate::Gate;
 use crate::http_bench::{Service, TOKEN, exchange, get, none, order, request};
-use crate::ledger_bench::fresh_url;
+use crate::ledger_bench::{connect, execute, fresh_url};
 use crate::stock_fixture::{OwnRedis, until};
 use crate::support::{fresh_item, stores};
 
@@ -100,4 +101,47 @@ async fn without_mysql_it_lives_but_is_not_ready_and_orders_nothing() {
     gate.open().await;
     until("it is ready again", async || get(service.admin, "/health/ready").await.status == 200).await;
     assert_eq!(service.create(&order("o", item, 1)).await.status, 201);
+}
+
+#[tokio::test]
+async fn an_order_whose_fate_nobody_can_tell_is_500_and_the_one_row_without_a_promise() {
+    let url = fresh_url().await;
+    let mut gate = Gate::before(&url).await;
+    let further = ["--role=api"];
+    let service = Service::on(stores().await.redis_url(), gate.url(&url), &further).await;
+    let item = service.item(10).await;
+    gate.shut_at_commit();
+    let unknown = service.create(&order("o", item, 1)).await;
+    assert_eq!(unknown.error(), (500, "unknown".to_owned(), "unknown".to_owned()));
+    gate.shut().await;
+    gate.open().await;
+    until("the repeat tells", async || service.create(&order("o", item, 1)).await.status == 200).await;
+    assert_eq!(service.left(item).await, 9);
+}
+
+#[tokio::test]
+async fn beyond_its_queue_it_throttles_and_keeps_no_stock() {
+    // Requests that come together pass the high-water mark together; those that find the queue full leave their units to the resolver.
+    let service = Service::with(&["--writer-queue=16", "--batch-max=1", "--resolver-grace-ms=200"]).await;
+    let item = service.item(100).await;
+    // The fence of the item is held, so that orders wait in the queue.
+    let mut holder = connect(&service.mysql_url).await;
+    execute(&mut holder, "BEGIN; SELECT epoch FROM inventory_epoch FOR UPDATE").await;
+    let bodies: Vec<_> = (0..40).map(|at| order(&format!("o-{at}"), item, 1)).collect();
+    let (sent, ()) = tokio::join!(join_all(bodies.iter().map(|body| service.create(body))), async {
+        let head = [format!("Authorization: Bearer {TOKEN}")];
+        let metrics = request("GET", "/metrics", &head, "");
+        let throttled = r#"step="create",result="throttled""#;
+        until("orders are throttled", async || exchange(service.admin, &metrics).await.body.contains(throttled)).await;
+        execute(&mut holder, "ROLLBACK").await;
+    });
+    let created = sent.iter().filter(|reply| reply.status == 201).count();
+    let throttled: Vec<_> = sent.iter().filter(|reply| reply.status != 201).collect();
+    assert!(created >= 12 && !throttled.is_empty(), "{created} created");
+    for reply in throttled {
+        assert_eq!(reply.error(), none(429, "throttled"));
+        assert!(reply.head.contains("retry-after: 1"), "{}", reply.head);
+    }
+    let created = i64::try_from(created).unwrap();
+    until("what is left is what nobody ordered", async || service.left(item).await == 100 - created).await;
 }
