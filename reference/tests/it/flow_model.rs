@@ -50,6 +50,8 @@ async fn run_step(bench: &FlowBench, [first, second]: [Item; 2], step: &Step) {
             let before = bench.rows(&name(order)).await;
             let made = bench.flow.create(request(&name(order), &[(first, *units)]), *repeated).await;
             assert_truthful(bench, &name(order), before, &made).await;
+            let sold_out = matches!(made, Err(Refusal::SoldOut { .. }));
+            assert!(!(sold_out && *repeated && before.0 == 1), "a marked repeat is answered from its row");
         }
         Step::Cart { order, units } => {
             let before = bench.rows(&name(order)).await;
