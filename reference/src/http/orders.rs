@@ -9,7 +9,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use super::body::{Body, OrderPath};
+use super::body::{Body, Object, OrderPath};
 use super::error::ApiError;
 use crate::domain::{Epoch, Item, Line, OrderRequest, OrderStatus, Quantity, Token, UserId};
 use crate::flow::{Created, Receipt};
@@ -28,7 +28,7 @@ pub(super) fn router() -> Router<Shared> {
 struct CreateBody {
     order_id: String,
     user_id: i64,
-    items: Vec<LineBody>,
+    items: Vec<Object<LineBody>>,
     #[serde(default)]
     retry: bool,
 }
@@ -91,7 +91,7 @@ async fn cancel(State(shared): State<Shared>, OrderPath(order): OrderPath) -> Re
 }
 
 fn request_of(body: CreateBody) -> Result<OrderRequest, ApiError> {
-    let line = |line: LineBody| -> Result<Line, ApiError> {
+    let line = |Object(line): Object<LineBody>| -> Result<Line, ApiError> {
         let item = Item::new(line.store_id, line.product_id, line.sku_id)?;
         Ok(Line { item, quantity: Quantity::new(line.quantity)? })
     };

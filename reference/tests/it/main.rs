@@ -1,5 +1,18 @@
 //! Tests against real servers, which they start themselves.
 
+mod flow_bench;
+mod flow_create;
+mod flow_end;
+mod flow_gate;
+mod flow_model;
+mod flow_rebuild;
+mod flow_selling_out;
+mod flow_unknown;
+mod http_admin;
+mod http_bench;
+mod http_invalid;
+mod http_orders;
+mod http_stop;
 mod ledger_bench;
 mod ledger_deduct;
 mod ledger_items;
