@@ -24,8 +24,8 @@ pub(crate) const CLAIM: Claim = Claim {
     examine,
 };
 
-/// Largest share without an answer, in percent. The p99 of the answers is judged, so what goes beyond one in a hundred would not
-/// be seen there either; and without a fault there is no reason for more.
+/// Largest share without an answer, in percent: what a p99 leaves out. Beyond it the p99 of what buyers feel is no answer at all,
+/// however fast the others are; and the baseline phase has no fault that would explain more.
 const ERRORS_MAX_PERCENT: usize = 1;
 /// Fewest orders sent of which a share of one in a hundred can be judged.
 const SAMPLES_MIN: usize = 1_000;
