@@ -97,6 +97,18 @@ impl HandWritten {
         self
     }
 
+    /// The end of a drain: every process refuses the item as often, and as far apart, as the judge demands.
+    pub(crate) fn dry(&mut self, sku: u64) -> &mut Self {
+        for round in 0..3 {
+            self.now_ms += self.evidence.plan.scenario.promises.staleness_ms;
+            for instance in 0..self.evidence.plan.scenario.processes.api {
+                self.refuse(&format!("dry-{sku}-{round}-{instance}"), sku, 1);
+                self.evidence.history.operations.last_mut().unwrap().instance = instance;
+            }
+        }
+        self
+    }
+
     /// An order whose client timed out and which left nothing.
     pub(crate) fn doubt(&mut self, order: &str, sku: u64, qty: u32) -> &mut Self {
         self.operation(Function::CreateOrder, order, &[(sku, qty)], Outcome::Info(InfoCause::Timeout));
@@ -233,7 +245,7 @@ pub(crate) fn clean_run() -> Evidence {
     let mut run = HandWritten::sale(&[(1, 3), (2, 2)]);
     run.accept("o-1", &[(1, 1)]).repeat("o-1").accept("o-2", &[(1, 2)]).refuse("o-3", 1, 1);
     run.accept("o-4", &[(2, 1)]).read("o-4", "CREATED").pay("o-4").accept("o-5", &[(2, 1)]).cancel("o-5").stop("load");
-    run.accept("d-1", &[(2, 1)]).refuse("d-2", 2, 1).refuse("d-3", 1, 1).stop("drain");
+    run.accept("d-1", &[(2, 1)]).dry(2).dry(1).stop("drain");
     run.finish()
 }
 

@@ -1,5 +1,8 @@
 //! Service level: the p99 of the response time of `create_order`, accepted and refused as sold out apart, in the baseline phase.
 //!
+//! An order that timed out counts among the accepted ones with the time that its client waited: it took that long at least, and
+//! leaving it out would make a service faster the fewer it answers.
+//!
 //! Response time = answered − due: what a buyer feels. The percentile is exact, by sorting. Fewer than [`SAMPLES_MIN`] samples
 //! say nothing about a p99; without enough accepted orders there is no answer at all. A generator that sent late, or not
 //! everything, measured itself: no answer either (`docs/verification.md` 2).
@@ -10,7 +13,7 @@ use super::generator_kept_up::shed_share;
 use super::verdict::{Verdict, Violation};
 use crate::clock::Offset;
 use crate::history::operation::Operation;
-use crate::history::record::{FailCode, Function, Outcome};
+use crate::history::record::{FailCode, Function, InfoCause, Outcome};
 use crate::scenario::Phase;
 
 pub(crate) const CLAIM: Claim = Claim {
@@ -31,8 +34,10 @@ const LAG_FLOOR_MS: f64 = 2.0;
 
 fn examine(case: &Case<'_>) -> Examination {
     let budget_ms = case.evidence.scenario().promises.latency_p99_budget_ms;
-    let parts = [("accepted", Outcome::Ok), ("refused as sold out", Outcome::Fail(FailCode::SoldOut))];
-    let samples = parts.map(|(name, outcome)| (name, response_times(case, outcome)));
+    let accepted = [Outcome::Ok, Outcome::Info(InfoCause::Timeout)];
+    let refused = [Outcome::Fail(FailCode::SoldOut)];
+    let parts: [(&str, &[Outcome]); 2] = [("accepted or timed out", &accepted), ("refused as sold out", &refused)];
+    let samples = parts.map(|(name, outcomes)| (name, response_times(case, outcomes)));
     let p99_of = |times: &[u64]| if times.len() >= SAMPLES_MIN { percentile_ms(times, 99) } else { None };
     let judged = samples.iter().filter_map(|(name, times)| Some((*name, times, p99_of(times)?)));
     let judged: Vec<(&str, &Vec<u64>, f64)> = judged.collect();
@@ -51,10 +56,10 @@ fn examine(case: &Case<'_>) -> Examination {
     Examination::new(looked_at, verdict)
 }
 
-/// Sorted response times in ns of `create_order` with one outcome, in the baseline phase.
-fn response_times(case: &Case<'_>, outcome: Outcome) -> Vec<u64> {
+/// Sorted response times in ns of `create_order` with one of the outcomes, in the baseline phase.
+fn response_times(case: &Case<'_>, outcomes: &[Outcome]) -> Vec<u64> {
     let creates = case.evidence.history.of(Function::CreateOrder);
-    let judged = creates.filter(|op| op.phase == Phase::Baseline && op.outcome == outcome);
+    let judged = creates.filter(|op| op.phase == Phase::Baseline && outcomes.contains(&op.outcome));
     sorted(judged.filter_map(|op| Some(op.answered?.since(op.due))))
 }
 
@@ -79,7 +84,7 @@ fn describe(name: &str, times: &[u64], p99: Option<f64>) -> String {
 
 fn own_fault(case: &Case<'_>, budget_ms: f64, accepted: usize) -> Option<String> {
     if accepted < SAMPLES_MIN {
-        return Some(format!("{accepted} accepted orders in the baseline phase, {SAMPLES_MIN} are needed for a p99"));
+        return Some(format!("{accepted} orders accepted or timed out in the baseline phase, {SAMPLES_MIN} are needed for a p99"));
     }
     let lag_max_ms = LAG_FLOOR_MS.max(budget_ms / 5.0);
     let in_load = |op: &&Operation| !matches!(op.phase, Phase::Drain | Phase::Quiesce);

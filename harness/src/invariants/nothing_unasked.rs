@@ -1,5 +1,5 @@
 //! Nothing is in the stores that nobody asked for: every row, lock, record and key belongs to an invoked operation with those items,
-//! or to the opening of the sale.
+//! or to the opening of the sale. An order that is paid belongs to a payment that was acknowledged or is in doubt.
 //!
 //! A history without its tail lost its last records, so there the orders of the plan count as asked, and ids of this run that are
 //! not in the plan (the drain draws its own) are left out.
@@ -44,6 +44,10 @@ fn judge_ledger(asked: &Asked<'_>, view: StopView<'_>, report: &mut Report<'_>) 
     for row in snapshot.orders.iter().filter(|row| !asked.has_order(row)) {
         let (id, user) = (&row.order_id, row.user_id);
         report(None, id, format!("order {id} of user {user} is {}, and nobody asked for it", row.status));
+    }
+    for row in snapshot.orders.iter().filter(|row| row.status == "PAID" && !asked.has_payment(row, view)) {
+        let id = &row.order_id;
+        report(None, id, format!("order {id} is PAID, and no payment of it was acknowledged or is in doubt"));
     }
     let mut restocks = asked.restocks.clone();
     for row in snapshot.ledger.iter().filter(|row| !asked.has_ledger(row, &mut restocks)) {
@@ -166,6 +170,13 @@ impl<'c> Asked<'c> {
             return cancelled || !bodies.is_empty();
         }
         bodies.iter().any(|(user, _)| *user == row.user_id)
+    }
+
+    /// Whether a payment that was sent before the stop had its effect or may have had it.
+    fn has_payment(&self, row: &OrderRow, view: StopView<'_>) -> bool {
+        let number = self.case.index.find(&row.order_id);
+        let paid = number.and_then(|order| self.case.dealings(order).possibly(Function::PayOrder));
+        self.cut_off || paid.is_some_and(|op| op.sent <= view.stop.snapshot.taken_at)
     }
 
     fn has_ledger(&self, row: &LedgerRow, restocks: &mut HashMap<(ItemId, i64), usize>) -> bool {

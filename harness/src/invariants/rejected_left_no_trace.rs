@@ -1,4 +1,5 @@
-//! An order whose every attempt was refused for certain left nothing: no live order, no sale, no lock, no open event.
+//! An order whose every attempt was refused for certain left nothing: no live order, no sale, no lock, no open event. An order whose
+//! every payment was refused for certain is not paid.
 //!
 //! Tombstones (FENCED), cancelled rows, finished events and the deduct record that waits for its TTL are allowed.
 
@@ -8,10 +9,11 @@ use super::case::{Case, StopView};
 use super::claim::{Claim, Examination, Part, Violations};
 use super::index::OrderNumber;
 use super::story;
+use crate::history::record::{Function, Outcome};
 
 pub(crate) const CLAIM: Claim = Claim {
     name: "rejected_left_no_trace",
-    sentence: "An order that was refused for certain left no live order, no sale, no lock and no open event.",
+    sentence: "An order that was refused for certain left no live order, no sale, no lock and no open event, a refused payment no paid order.",
     required: true,
     needs: &[Part::History],
     uses: &[Part::Stores, Part::Rest],
@@ -34,8 +36,22 @@ fn examine(case: &Case<'_>) -> Examination {
                 });
             }
         }
+        for order in case.index.orders().filter(|order| payment_is_refused(case, view, *order)) {
+            examined += 1;
+            let name = case.index.name(order);
+            if view.order(order).is_some_and(|row| row.status == "PAID") {
+                let what = || format!("order {name}: every payment was refused, yet the order is PAID {}", view.name());
+                violations.add(|| story::of_order(case, name, what()));
+            }
+        }
     }
-    Examination::new(format!("{examined} refused orders against both stores"), violations.verdict(examined))
+    Examination::new(format!("{examined} refused orders and payments against both stores"), violations.verdict(examined))
+}
+
+/// Whether payments were tried and all of them were refused for certain before the stop.
+fn payment_is_refused(case: &Case<'_>, view: StopView<'_>, order: OrderNumber) -> bool {
+    let mut payments = case.dealings(order).of(Function::PayOrder).peekable();
+    payments.peek().is_some() && payments.all(|op| matches!(op.outcome, Outcome::Fail(_)) && view.is_after(op))
 }
 
 fn locks_by_order(view: StopView<'_>) -> HashMap<&str, &str> {

@@ -4,10 +4,12 @@
 //!
 //! Three rules decide what is safe to assume:
 //!
-//! - **Which refusals never held units.** A request that was never sent or was malformed. One refused as sold out held none
-//!   either, but only while one counter admitted the whole run: across a rebuild, or where the balance in MySQL guards too, an
+//! - **Which refusals never held units.** A request that was never sent or was malformed, or one for a single item that does not
+//!   exist; a cart takes its items one after another before it fails on an unknown one. One refused as sold out held none either, but only while one counter admitted the whole run: across a rebuild, or where the balance in MySQL guards too, an
 //!   attempt can take units first and be refused later. So where an item saw more than one epoch or is not in mode `REDIS`, its
 //!   refusals count as transient holds too.
+//! - **Who holds units twice.** After a rebuild an attempt can be admitted anew while Redis still has a lock or a record of its first
+//!   token. So where an item saw more than one counter, every further token of an order is one more transient hold.
 //! - **When units are back.** Only when a trusted stop after the load quiesced, and only of attempts whose fate everybody knows.
 //! - **What a refusal can speak of.** A service may refuse from a flag in memory up to `staleness_ms` old. The flag was set by some
 //!   request that looked at the counter between its own sent and answered; so the refusal speaks of instants from the earliest sent
@@ -24,7 +26,7 @@ use crate::history::record::{FailCode, Function, Outcome};
 use crate::invariants::case::{Case, Dealings, StopView, merged};
 use crate::invariants::index::OrderNumber;
 use crate::scenario::ItemId;
-use crate::snapshot::Rest;
+use crate::snapshot::{LockState, Rest};
 
 /// Everything known of the stock of each item.
 pub(crate) fn stocks(case: &Case<'_>) -> Vec<ItemStock> {
@@ -34,6 +36,7 @@ pub(crate) fn stocks(case: &Case<'_>) -> Vec<ItemStock> {
     }
     building.add_increases();
     building.add_stored_marks();
+    building.add_second_tokens();
     building.date_refusals();
     building.items.into_values().map(|item| item.stock).collect()
 }
@@ -179,6 +182,60 @@ impl<'c> Building<'c> {
         }
     }
 
+    /// Tokens that stores hold of an order beside the one that it was admitted by, or else beside the first.
+    fn add_second_tokens(&mut self) {
+        let unsteady = self.items.values().filter(|building| !building.steady);
+        let found: Vec<(ItemId, Vec<Taking>)> =
+            unsteady.map(|building| (building.stock.item, self.second_tokens(&building.stock))).collect();
+        for (item, takings) in found {
+            self.item(item).stock.takings.extend(takings);
+        }
+    }
+
+    fn second_tokens(&self, stock: &ItemStock) -> Vec<Taking> {
+        let stored = self.stored_tokens(stock.item);
+        let mut further = Vec::new();
+        for taking in &stock.takings {
+            let dealings = self.case.dealings(taking.order);
+            let mut known = self.admitting_tokens(dealings, taking.order, stock.item);
+            for &(token, units) in stored.get(&taking.order).into_iter().flatten() {
+                if !known.is_empty() && !known.contains(&token) {
+                    let in_doubt = dealings.creates().any(Operation::is_info);
+                    let back_by = if in_doubt { NEVER } else { self.back_by(taking.order, dealings, Fate::Transient) };
+                    let (fate, answered, undone_from) = (Fate::Transient, NEVER, NEVER);
+                    further.push(Taking { fate, units, answered, undone_from, back_by, ..*taking });
+                }
+                known.push(token);
+            }
+        }
+        further
+    }
+
+    /// Tokens and units of the locks and deduct records of an item, at any stop, by order.
+    fn stored_tokens(&self, item: ItemId) -> BTreeMap<OrderNumber, Vec<(&'c str, u64)>> {
+        let mut stored: BTreeMap<OrderNumber, Vec<(&'c str, u64)>> = BTreeMap::new();
+        for redis in self.case.stops().filter_map(|view| view.stop.snapshot.redis.get(&item)) {
+            let parts = |(order, record): (&'c String, &'c String)| {
+                let (token, units) = record.split_once('|')?;
+                Some((order.as_str(), token, units.parse().ok()?))
+            };
+            let locks = redis.locks.iter().filter_map(LockState::parts);
+            for (order, token, units) in redis.records.iter().filter_map(parts).chain(locks) {
+                let order = self.case.index.find(order);
+                order.into_iter().for_each(|order| stored.entry(order).or_default().push((token, units)));
+            }
+        }
+        stored
+    }
+
+    /// The token that replies and ledger name; it is empty where MySQL admitted.
+    fn admitting_tokens(&self, dealings: Dealings<'c>, order: OrderNumber, item: ItemId) -> Vec<&'c str> {
+        let replies = dealings.creates().filter(|op| op.is_ok()).flat_map(|op| &op.witness);
+        let told = replies.filter(|told| told.item == item).map(|told| told.token.as_str());
+        let sales = self.case.stops().flat_map(|view| view.sales(order)).filter(|row| row.item == item);
+        told.chain(sales.map(|row| row.token.as_str())).collect()
+    }
+
     fn date_refusals(&mut self) {
         let staleness = Duration::from_millis(self.case.evidence.scenario().promises.staleness_ms);
         if staleness.is_zero() {
@@ -235,7 +292,8 @@ fn counter(view: StopView<'_>, item: ItemId) -> Option<Counter> {
 fn may_have_held(op: &Operation, item: ItemId, steady: bool) -> bool {
     match op.outcome {
         Outcome::Ok | Outcome::Info(_) => true,
-        Outcome::Fail(FailCode::NotSent | FailCode::Invalid | FailCode::UnknownSku) => false,
+        Outcome::Fail(FailCode::NotSent | FailCode::Invalid) => false,
+        Outcome::Fail(FailCode::UnknownSku) => !is_of_one_item(op),
         Outcome::Fail(FailCode::SoldOut) => !steady || !(op.short == Some(item) || (op.short.is_none() && is_of_one_item(op))),
         Outcome::Fail(_) => true,
     }

@@ -175,6 +175,66 @@ fn a_final_read_that_does_not_show_the_row_is_caught() {
     assert!(judged(&evidence, "legal_transitions").verdict.is_held());
 }
 
+/// The verdict on a run whose three orders stand, the last of them in doubt to its client, and of which one is read at the end.
+fn read_at_the_end(order: &str, http: u16, status: &str, row: &str) -> Verdict {
+    let mut run = HandWritten::sale(&[(1, 3)]);
+    run.accept("o-1", &[(1, 1)]).accept("o-2", &[(1, 1)]).doubt("o-3", 1, 1);
+    run.operation(Function::PayOrder, "o-2", &[], Outcome::Info(InfoCause::Timeout));
+    let mut evidence = run.stop("load").finish();
+    set_status(&mut evidence, "o-1", row);
+    let (order_id, status) = (order.into(), status.into());
+    evidence.stops[0].snapshot.reads = vec![FinalRead { order_id, instance: 0, http, status }];
+    judged(&evidence, "legal_transitions").verdict
+}
+
+#[test]
+fn a_final_read_may_be_ahead_of_its_row_by_what_was_on_its_way_and_never_behind() {
+    assert!(read_at_the_end("o-1", 200, "EXPIRED", "CREATED").is_held(), "an expiry");
+    assert!(read_at_the_end("o-2", 200, "PAID", "CREATED").is_held(), "a payment in doubt");
+    assert!(read_at_the_end("o-3", 200, "CREATED", "CREATED").is_held(), "a late commit of an order in doubt");
+    assert!(read_at_the_end("o-1", 200, "PAID", "CREATED").is_violated(), "nobody paid it");
+    assert!(read_at_the_end("o-1", 200, "CANCELLED", "CREATED").is_violated(), "nobody cancelled it");
+    assert!(read_at_the_end("o-1", 200, "CREATED", "PAID").is_violated(), "behind its row");
+    assert!(read_at_the_end("o-3", 200, "SOLD", "CREATED").is_violated(), "no state");
+    assert!(read_at_the_end("o-9", 200, "CREATED", "CREATED").is_violated(), "nobody asked for it");
+}
+
+#[test]
+fn final_reads_without_a_statement_do_not_count_as_examined() {
+    let examined = |http, status| match read_at_the_end("o-1", http, status, "CREATED") {
+        Verdict::Held { examined } => examined.get(),
+        other => panic!("{other:?}"),
+    };
+    let stated = examined(200, "CREATED");
+    for (http, status) in [(0, "no_answer"), (503, "not_admitted"), (500, "unreadable")] {
+        assert_eq!(examined(http, status) + 1, stated, "{http} {status}");
+    }
+}
+
+#[test]
+fn a_paid_order_that_nobody_paid_is_unasked() {
+    let named = "order o-2 is PAID, and no payment of it was acknowledged or is in doubt";
+    trips("nothing_unasked", named, |evidence| set_status(evidence, "o-2", "PAID"));
+    let paid = |outcome: Outcome| {
+        let mut run = HandWritten::sale(&[(1, 1)]);
+        run.accept("o-1", &[(1, 1)]).operation(Function::PayOrder, "o-1", &[], outcome);
+        run.stores.orders[0].status = "PAID".into();
+        run.stop("load").finish()
+    };
+    let in_doubt = paid(Outcome::Info(InfoCause::Timeout));
+    for claim in ["nothing_unasked", "legal_transitions"] {
+        assert!(judged(&in_doubt, claim).verdict.is_held(), "{claim}");
+    }
+    assert!(!judged(&in_doubt, "rejected_left_no_trace").verdict.is_violated());
+    let refused = paid(Outcome::Fail(FailCode::Conflict));
+    trips_on(&refused, "nothing_unasked", "order o-1 is PAID");
+    trips_on(&refused, "rejected_left_no_trace", "order o-1: every payment was refused, yet the order is PAID after the load");
+    let mut cut_off = clean_run();
+    set_status(&mut cut_off, "o-2", "PAID");
+    cut_off.history.tail = None;
+    assert!(!judged(&cut_off, "nothing_unasked").verdict.is_violated(), "the record of the payment may be lost");
+}
+
 /// A thousand accepted orders, of which `slow` are answered 50 ms after they were due.
 fn busy_run(slow: usize) -> Evidence {
     let mut run = HandWritten::sale(&[(1, 1_000)]);
@@ -194,14 +254,62 @@ fn the_p99_is_exact_and_judged_from_when_orders_were_due() {
     trips_on(
         &busy_run(11),
         "latency_within_budget",
-        "accepted: p99 response time 50.000 ms of 1000 samples, the budget is 10.000 ms",
+        "accepted or timed out: p99 response time 50.000 ms of 1000 samples, the budget is 10.000 ms",
     );
+}
+
+#[test]
+fn an_order_that_timed_out_counts_with_the_time_that_its_client_waited() {
+    let mut evidence = busy_run(11);
+    for op in evidence.history.operations.iter_mut().take(11) {
+        op.outcome = Outcome::Info(InfoCause::Timeout);
+    }
+    trips_on(&evidence, "latency_within_budget", "p99 response time 50.000 ms of 1000 samples");
+}
+
+/// A busy run in which the first orders end otherwise.
+fn unanswered(orders: usize, outcome: Outcome, http: Option<u16>) -> Evidence {
+    let mut evidence = busy_run(0);
+    for op in evidence.history.operations.iter_mut().take(orders) {
+        (op.outcome, op.http) = (outcome, http);
+    }
+    evidence
+}
+
+#[test]
+fn more_than_one_order_in_a_hundred_without_an_answer_misses_the_service_level() {
+    let errors = [
+        (Outcome::Info(InfoCause::Timeout), None),
+        (Outcome::Info(InfoCause::ConnectionLost), None),
+        (Outcome::Info(InfoCause::ServerError), Some(500)),
+        (Outcome::Fail(FailCode::NotAdmitted), Some(503)),
+        (Outcome::Fail(FailCode::Throttled), Some(429)),
+        (Outcome::Fail(FailCode::NotSent), None),
+        (Outcome::Fail(FailCode::Conflict), Some(503)),
+    ];
+    for (outcome, http) in errors {
+        assert!(judged(&unanswered(10, outcome, http), "answers_without_error").verdict.is_held(), "{outcome:?}");
+        trips_on(&unanswered(11, outcome, http), "answers_without_error", "11 of 1000 got no answer, 1.10 %, at most 1 % may: 11 ");
+    }
+    let refused = unanswered(900, Outcome::Fail(FailCode::SoldOut), Some(409));
+    assert!(judged(&refused, "answers_without_error").verdict.is_held(), "a refusal as sold out is an answer");
+    assert!(SERVICE_LEVELS.contains(&"answers_without_error"));
+}
+
+#[test]
+fn only_enough_orders_of_the_baseline_say_how_many_get_an_answer() {
+    let mut evidence = unanswered(500, Outcome::Info(InfoCause::Timeout), None);
+    for op in &mut evidence.history.operations[..500] {
+        op.phase = crate::scenario::Phase::Fault;
+    }
+    let finding = judged(&evidence, "answers_without_error");
+    assert!(finding.verdict.is_unknown() && !finding.required, "{finding:?}");
 }
 
 #[test]
 fn too_few_samples_a_late_generator_or_shed_arrivals_give_no_latency_verdict() {
     let mut few = busy_run(11);
-    few.history.operations[999].outcome = Outcome::Info(InfoCause::Timeout);
+    few.history.operations[999].outcome = Outcome::Info(InfoCause::ConnectionLost);
     assert!(judged(&few, "latency_within_budget").verdict.is_unknown());
     let mut late = busy_run(11);
     for op in late.history.operations.iter_mut().take(11) {

@@ -126,6 +126,17 @@ fn a_sale_that_mysql_admitted_needs_no_event() {
 }
 
 #[test]
+fn a_sale_of_an_epoch_that_has_ended_may_be_one_of_mode_strict_and_needs_no_event() {
+    let mut evidence = clean_run();
+    for stop in &mut evidence.stops {
+        stop.snapshot.epochs[0].epoch = 2;
+        stop.snapshot.outbox.retain(|row| row.order_id != "o-2");
+    }
+    let verdict = judged(&evidence, "outbox_drained").verdict;
+    assert!(verdict.is_held(), "{verdict:?}");
+}
+
+#[test]
 fn tokens_and_epochs_that_show_two_counters_at_once_are_caught() {
     trips("one_epoch_commits", "orders o-1 and o-2 were both admitted by token 1:1", |evidence| {
         ledger_row(first(evidence), "o-2").token = "1:1".into()

@@ -41,7 +41,9 @@ fn every_invariant_holds_on_a_clean_run() {
     for finding in judge(&clean_run()) {
         match finding.invariant.as_str() {
             "user_quota_respected" => assert!(matches!(finding.verdict, Verdict::NotApplicable { .. })),
-            "latency_within_budget" => assert!(finding.verdict.is_unknown(), "13 operations say nothing about a p99"),
+            "latency_within_budget" | "answers_without_error" => {
+                assert!(finding.verdict.is_unknown(), "a few operations say nothing about shares and percentiles");
+            }
             _ => assert!(finding.verdict.is_held(), "{finding:#?}"),
         }
     }
