@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::lossy_relay::address;
+use crate::stock_fixture::free_port;
 
 /// What is still to be done to what passes.
 #[derive(Default)]
@@ -32,7 +33,7 @@ impl Gate {
     /// An open gate to the store of this URL.
     pub(crate) async fn before(url: &str) -> Self {
         let upstream = address(url.trim_start_matches("redis://"));
-        let mut gate = Self { port: 0, upstream, harm: Arc::default(), open: None };
+        let mut gate = Self { port: free_port(), upstream, harm: Arc::default(), open: None };
         gate.open().await;
         gate
     }
@@ -40,7 +41,6 @@ impl Gate {
     /// Listens, on the same port as before.
     pub(crate) async fn open(&mut self) {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
-        self.port = listener.local_addr().unwrap().port();
         let stop = CancellationToken::new();
         let relaying = listen(listener, self.upstream.clone(), Arc::clone(&self.harm), stop.clone());
         let task = tokio::spawn({

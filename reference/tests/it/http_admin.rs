@@ -115,7 +115,12 @@ async fn an_order_whose_fate_nobody_can_tell_is_500_and_the_one_row_without_a_pr
     assert_eq!(unknown.error(), (500, "unknown".to_owned(), "unknown".to_owned()));
     gate.shut().await;
     gate.open().await;
-    until("the repeat tells", async || service.create(&order("o", item, 1)).await.status == 200).await;
+    let repeat = async || {
+        let reply = service.create(&order("o", item, 1)).await;
+        println!("{reply:?}");
+        reply.status == 200
+    };
+    until("the repeat tells", repeat).await;
     assert_eq!(service.left(item).await, 9);
 }
 

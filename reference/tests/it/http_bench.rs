@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::ledger_bench::fresh_url;
-use crate::stock_fixture::until;
+use crate::stock_fixture::{free_port, until};
 use crate::support::{fresh_database, fresh_item, stores};
 
 /// The token of the admin routes.
@@ -41,7 +41,7 @@ impl Drop for Service {
 
 /// An address that nobody listens on.
 fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
 impl Service {
@@ -73,6 +73,7 @@ impl Service {
     }
 
     async fn is_ready(&self) -> bool {
+        assert!(!self.ended.is_finished(), "the service ended before it was ready");
         let ready = async |address| TcpStream::connect(address).await.is_ok() && get(address, "/health/ready").await.status == 200;
         ready(self.admin).await && ready(self.public).await
     }

@@ -83,7 +83,7 @@ impl Drop for OwnRedis {
 
 /// A port that nobody listens on, below the range from which the system takes the ports of clients: one of those could keep a
 /// server from coming back on its own port.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Another process of these tests begins elsewhere.
     let first = u16::try_from(std::process::id() % 200 * 40).unwrap();
