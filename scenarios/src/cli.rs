@@ -37,7 +37,7 @@ pub struct FlashSaleArgs {
     #[arg(long, default_value_t = 50, value_name = "UNITS")]
     pub sku_stock: u64,
     /// New orders due per second in the spike; warm-up and tail have a quarter of it
-    #[arg(long, default_value_t = 2_000.0, value_name = "PER_S", value_parser = above_zero)]
+    #[arg(long, default_value_t = 1_200.0, value_name = "PER_S", value_parser = above_zero)]
     pub rate: f64,
     /// Units asked for, as a multiple of the supply; decides how long the spike lasts
     #[arg(long, default_value_t = 3.0, value_name = "FACTOR", value_parser = above_zero)]

@@ -41,7 +41,7 @@ impl Default for FlashSale {
             stock: 10_000,
             skus: 20,
             sku_stock: 50,
-            rate_per_s: 2_000.0,
+            rate_per_s: 1_200.0,
             demand: 3.0,
             spike_ms: None,
             mix: Mix {
