@@ -80,10 +80,15 @@ fn violated_sentence(findings: &[Finding], names: &[&str]) -> String {
 
 fn held_sentence(findings: &[Finding]) -> String {
     let held = findings.iter().filter(|finding| finding.verdict.is_held()).count();
-    let without = findings.len() - held;
-    match without {
-        0 => format!("All {held} claims held."),
-        _ => format!("All {held} claims that this run can judge held; {without} had nothing to judge."),
+    let unknown: Vec<&str> =
+        findings.iter().filter(|finding| finding.verdict.is_unknown()).map(|finding| finding.invariant.as_str()).collect();
+    let unjudged = match unknown.as_slice() {
+        [] => String::new(),
+        names => format!("; not judged, and not required: {}", names.join(", ")),
+    };
+    match findings.len() - unknown.len() - held {
+        0 => format!("All {held} claims that were judged held{unjudged}."),
+        without => format!("All {held} claims that apply and were judged held; {without} had nothing to judge{unjudged}."),
     }
 }
 

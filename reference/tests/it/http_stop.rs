@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use reference::app::ServeError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -58,6 +57,5 @@ async fn a_client_that_never_ends_its_request_cannot_keep_the_service_from_endin
     assert_eq!(service.get("/health/live").await.status, 200);
     service.tell_to_stop();
     let ended = tokio::time::timeout(Duration::from_secs(5), service.ended()).await;
-    let ended = ended.expect("it ends once its time to drain is over");
-    assert!(matches!(ended, Err(ServeError::StillBusy(700))), "{ended:?}");
+    ended.expect("it ends once the client's share of the time to drain is over").expect("and well");
 }
