@@ -58,8 +58,8 @@ pub(super) async fn transact(
 }
 
 /// The usual case in two round trips: locks and all rows in one packet, then COMMIT, both under the assumption that every token is of its
-/// item's epoch and every id is new. Each round trip saved is a wait less for every order of the batch: with two busy cores it took a
-/// quarter off the 99th percentile. `None` if the assumption does not hold: nothing was written, and it has to go step by step.
+/// item's epoch and every id is new. Each round trip saved is a wait less for every order of the batch. `None` if the assumption does not
+/// hold: nothing was written, and it has to go step by step.
 async fn at_once(
     connection: &mut Connection,
     orders: &[&NewOrder],
