@@ -80,6 +80,7 @@ impl FlashSale {
             processes: self.processes,
             limits: Limits::default(),
             promises: Promises { latency_p99_budget_ms: self.latency_p99_budget_ms, ..Promises::default() },
+            faults: Vec::new(),
         }
     }
 

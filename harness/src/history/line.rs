@@ -54,6 +54,7 @@ fn known(kind: &str, line: &[u8]) -> Result<Option<Record>, serde_json::Error> {
         "sample" => Record::Sample(serde_json::from_slice::<SampleRow>(line)?.sample()),
         "phase" => Record::Phase(serde_json::from_slice(line)?),
         "fault" => Record::Fault(serde_json::from_slice(line)?),
+        "point" => Record::Point(serde_json::from_slice(line)?),
         "proc" => Record::Proc(serde_json::from_slice(line)?),
         "note" => serde_json::from_slice::<NoteRow>(line)?.note(),
         "head" => Record::Head(Box::new(serde_json::from_slice::<Head>(line)?)),
@@ -160,8 +161,8 @@ mod tests {
 
     #[test]
     fn an_unknown_kind_keeps_its_name_and_an_unknown_field_is_ignored() {
-        let read = parse(br#"{"n":4,"t":5,"k":"point","name":"x"}"#).unwrap();
-        assert_eq!(read, ReadLine { n: 4, t: Offset(5), content: Content::Unknown("point".into()) });
+        let read = parse(br#"{"n":4,"t":5,"k":"comet","name":"x"}"#).unwrap();
+        assert_eq!(read, ReadLine { n: 4, t: Offset(5), content: Content::Unknown("comet".into()) });
         assert!(parse(br#"{"n":4,"t":5,"k":"phase","name":"fault","colour":"red"}"#).is_ok());
     }
 

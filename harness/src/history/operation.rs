@@ -2,7 +2,7 @@
 
 use crate::clock::Offset;
 use crate::history::record::{
-    FaultMark, Function, Head, InfoCause, ItemQuantity, OpId, Outcome, PhaseMark, ProcMark, Sample, Shed, Tail, Witness,
+    FaultMark, Function, Head, InfoCause, ItemQuantity, OpId, Outcome, PhaseMark, PointMark, ProcMark, Sample, Shed, Tail, Witness,
 };
 use crate::scenario::{ItemId, Phase};
 
@@ -94,6 +94,8 @@ pub struct History {
     pub sheds: Vec<Timed<Shed>>,
     /// Steps of faults.
     pub faults: Vec<Timed<FaultMark>>,
+    /// Kill points that were met.
+    pub points: Vec<Timed<PointMark>>,
     /// Steps of processes.
     pub processes: Vec<Timed<ProcMark>>,
     /// Readings.

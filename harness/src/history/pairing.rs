@@ -76,6 +76,7 @@ impl Pairing {
             Record::Phase(what) => self.history.phases.push(Timed { at, what }),
             Record::Shed(what) => self.history.sheds.push(Timed { at, what }),
             Record::Fault(what) => self.history.faults.push(Timed { at, what }),
+            Record::Point(what) => self.history.points.push(Timed { at, what }),
             Record::Proc(what) => self.history.processes.push(Timed { at, what }),
             Record::Sample(what) => self.history.samples.push(Timed { at, what }),
             Record::Note { what, detail } => self.history.notes.push(Timed { at, what: (what, detail) }),
@@ -359,9 +360,9 @@ mod tests {
 
     #[test]
     fn kinds_from_the_future_are_counted_in_a_note() {
-        let history = pair(&[(5, r#""k":"point","name":"a""#), (6, r#""k":"point","name":"b""#)]);
+        let history = pair(&[(5, r#""k":"comet","name":"a""#), (6, r#""k":"comet","name":"b""#)]);
         assert_eq!(history.problems, Vec::<String>::new());
-        assert_eq!(history.notes, [Timed { at: Offset(6), what: ("unknown_kind".into(), json!({ "k": "point", "count": 2 })) }]);
+        assert_eq!(history.notes, [Timed { at: Offset(6), what: ("unknown_kind".into(), json!({ "k": "comet", "count": 2 })) }]);
     }
 
     #[test]

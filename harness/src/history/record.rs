@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::Offset;
+use crate::scenario::faults::PointAction;
 use crate::scenario::{ItemId, Phase};
 use crate::seed::Seed;
 
@@ -257,6 +258,9 @@ pub struct FaultMark {
     pub target: String,
     /// Where it stands.
     pub step: FaultStep,
+    /// Generation of the proxies at this step: it advances with every change that they make.
+    #[serde(default)]
+    pub generation: u64,
     /// What proves the step.
     #[serde(default)]
     pub proof: String,
@@ -278,6 +282,30 @@ pub enum FaultStep {
     Healed,
     /// Could not be undone.
     Abandoned,
+}
+
+/// A named step of the protocol was met by a proxy that was told to act there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PointMark {
+    /// Name of the kill point: `commit_held`.
+    pub name: String,
+    /// Number of the fault that armed it.
+    pub fault: u32,
+    /// Orders that the held frame names; with group commit several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<String>,
+    /// Role of the process whose frame it is: `api-1`.
+    pub role: String,
+    /// Its process id at that moment.
+    pub pid: u32,
+    /// Number of the connection within the proxy.
+    pub conn: u64,
+    /// Which hit of this point it was, from 1.
+    pub nth: u64,
+    /// What was done there.
+    pub action: PointAction,
+    /// How long the frame was held, ns.
+    pub held_ns: u64,
 }
 
 /// A step in the life of a process of the stack.
@@ -311,7 +339,8 @@ pub enum ProcStep {
 /// A reading taken while the run goes on; pictures only, never a verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// What was read: `cpu_percent`, `memory_mib`, `outbox_new`, `locks`, `drift`, `in_flight`.
+    /// What was read: `cpu_percent`, `memory_mib`, `outbox_new`, `locks`, `oldest_lock_ms`, `drift` (units, 0 when both stores agree),
+    /// `canary_ms` (a round trip through the proxy of a role).
     pub name: String,
     /// Of whom: a role, or an item, or empty.
     #[serde(default)]
@@ -347,6 +376,8 @@ pub enum Record {
     Shed(Shed),
     /// A fault moved on.
     Fault(FaultMark),
+    /// A named step of the protocol was met.
+    Point(PointMark),
     /// A process moved on.
     Proc(ProcMark),
     /// A reading.

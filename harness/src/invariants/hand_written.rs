@@ -322,5 +322,6 @@ fn scenario(items: Vec<SaleItem>) -> Scenario {
         processes: Processes { api: 1, worker: 1 },
         limits: Limits::default(),
         promises: Promises::default(),
+        faults: Vec::new(),
     }
 }

@@ -176,6 +176,7 @@ mod tests {
             processes: Processes { api: 3, worker: 1 },
             limits: Limits::default(),
             promises: Promises::default(),
+            faults: Vec::new(),
         }
     }
 

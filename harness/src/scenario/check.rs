@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::{ItemId, Limits, LoadStretch, Mix, Promises, SaleItem, Scenario};
+use super::{ItemId, Limits, LoadStretch, Mix, Promises, SaleItem, Scenario, faults};
 
 /// Why a scenario cannot run. Every variant names the field.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -40,7 +40,8 @@ impl Scenario {
         require("processes.api", (1..=64).contains(&self.processes.api), "must be 1 to 64")?;
         require("processes.worker", (1..=64).contains(&self.processes.worker), "must be 1 to 64")?;
         check_limits(&self.limits)?;
-        check_promises(&self.promises)
+        check_promises(&self.promises)?;
+        faults::check(&self.faults, self.processes, self.load_ms())
     }
 }
 
@@ -106,7 +107,7 @@ fn check_promises(promises: &Promises) -> Result<(), ScenarioError> {
     require("promises.order_ttl_ms", (1_000..=365 * DAY_MS).contains(&ttl), "must be at least 1000 and at most a year")
 }
 
-fn require(field: &str, fits: bool, why: &str) -> Result<(), ScenarioError> {
+pub(super) fn require(field: &str, fits: bool, why: &str) -> Result<(), ScenarioError> {
     if fits { Ok(()) } else { Err(ScenarioError { field: field.to_owned(), why: why.to_owned() }) }
 }
 
@@ -135,6 +136,7 @@ mod tests {
             processes: Processes { api: 1, worker: 1 },
             limits: Limits::default(),
             promises: Promises::default(),
+            faults: Vec::new(),
         }
     }
 

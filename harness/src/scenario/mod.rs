@@ -4,6 +4,7 @@
 //! before anything starts. Nothing here does I/O.
 
 mod check;
+pub mod faults;
 mod item;
 pub mod plan;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::seed::Seed;
 
 pub use check::{ARRIVALS_MAX, ScenarioError};
+pub use faults::FaultWindow;
 pub use item::{ItemId, ItemIdError};
 
 /// An item of the sale and the stock that it opens with.
@@ -184,6 +186,9 @@ pub struct Scenario {
     pub limits: Limits,
     /// Promises of the service.
     pub promises: Promises,
+    /// What breaks while the load goes on; a fault is known by its place in this list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultWindow>,
 }
 
 impl Scenario {

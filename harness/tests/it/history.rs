@@ -14,6 +14,7 @@ use harness::history::line::{Content, parse};
 use harness::history::pairing::read_history;
 use harness::history::record::*;
 use harness::history::recorder::Recorder;
+use harness::scenario::faults::PointAction;
 use harness::scenario::{ItemId, Phase};
 use harness::seed::Seed;
 use proptest::prelude::*;
@@ -221,8 +222,22 @@ fn other() -> impl Strategy<Value = Record> {
         (any::<u64>(), ".{0,8}").prop_map(|(due, order)| {
             Record::Shed(Shed { due: Offset(due), f: Function::PayOrder, order, why: ShedCause::OrderRefused })
         }),
-        (any::<u32>(), ".{0,8}", ".{0,8}", ".{0,8}").prop_map(|(id, kind, target, proof)| {
-            Record::Fault(FaultMark { id, kind, target, step: FaultStep::Healing, proof })
+        (any::<u32>(), any::<u64>(), ".{0,8}", ".{0,8}", ".{0,8}").prop_map(|(id, generation, kind, target, proof)| {
+            Record::Fault(FaultMark { id, kind, target, step: FaultStep::Healing, generation, proof })
+        }),
+        (any::<u32>(), any::<u64>(), ".{0,8}", proptest::collection::vec(".{0,8}", 0..3)).prop_map(|(pid, nth, name, orders)| {
+            let role = "api-1".to_owned();
+            Record::Point(PointMark {
+                name,
+                fault: 1,
+                orders,
+                role,
+                pid,
+                conn: 3,
+                nth,
+                action: PointAction::DropReply,
+                held_ns: nth,
+            })
         }),
         (any::<u32>(), ".{0,8}", ".{0,8}")
             .prop_map(|(pid, role, detail)| { Record::Proc(ProcMark { role, pid, step: ProcStep::Signalled, detail }) }),

@@ -61,6 +61,7 @@ fn scenario(items: u64) -> Scenario {
         processes: Processes { api: 1, worker: 1 },
         limits: Limits { request_timeout_ms: 300, ..Limits::default() },
         promises: Promises { staleness_ms: 50, ..Promises::default() },
+        faults: Vec::new(),
     }
 }
 

@@ -85,8 +85,14 @@ fn changed_evidence_is_a_warning_that_names_the_file() {
 fn text_of_the_run_can_neither_end_a_script_nor_add_markup() {
     let hostile = "</script><img src=x onerror=alert(1)>&amp;";
     let mut evidence = synthetic::evidence(100);
-    let mark =
-        FaultMark { id: 1, kind: hostile.to_owned(), target: hostile.to_owned(), step: FaultStep::Injected, proof: String::new() };
+    let mark = FaultMark {
+        id: 1,
+        kind: hostile.to_owned(),
+        target: hostile.to_owned(),
+        step: FaultStep::Injected,
+        generation: 0,
+        proof: String::new(),
+    };
     evidence.history.faults.push(Timed { at: Offset::from_millis(1_600), what: mark });
     let mut findings = synthetic::all_held();
     findings[1].verdict = synthetic::violated(hostile);

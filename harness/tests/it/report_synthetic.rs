@@ -58,6 +58,7 @@ pub(crate) fn scenario(opening: u64, load_ms: u64) -> Scenario {
         processes: Processes { api: 2, worker: 2 },
         limits: Limits::default(),
         promises: Promises::default(),
+        faults: Vec::new(),
     }
 }
 

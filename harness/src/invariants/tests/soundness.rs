@@ -23,8 +23,14 @@ fn every_kind_of_broken_evidence_is_named() {
 #[test]
 fn a_fault_that_was_not_healed_makes_the_snapshots_worthless() {
     let add = |evidence: &mut Evidence| {
-        let what =
-            FaultMark { id: 1, kind: "stall".into(), target: "redis".into(), step: FaultStep::Injected, proof: String::new() };
+        let what = FaultMark {
+            id: 1,
+            kind: "stall".into(),
+            target: "redis".into(),
+            step: FaultStep::Injected,
+            generation: 0,
+            proof: String::new(),
+        };
         evidence.history.faults.push(Timed { at: Offset::ZERO, what });
     };
     trips("evidence_is_sound", "fault 1 (stall on redis) was not healed", add);
