@@ -1,0 +1,205 @@
+//! Every scenario by name. A file each, named for what it does to the service.
+
+mod cancel_then_sell;
+mod commit_reply_lost;
+mod connection_resets;
+mod deduct_worker_crash;
+mod deduct_worker_pause;
+mod duplicate_requests;
+mod hot_keys;
+mod late_pre_deduct;
+mod mysql_lock_wait;
+mod mysql_refuses;
+mod mysql_restart;
+mod mysql_stall;
+mod overload;
+mod paused_process;
+mod points;
+mod redis_data_loss;
+mod redis_failover;
+mod redis_full;
+mod redis_latency;
+mod redis_partition;
+mod redis_partition_one;
+mod redis_restart;
+mod redis_stale_restore;
+mod rollback_reply_lost;
+mod rolling_restart;
+mod slow_network;
+mod stage;
+mod steady;
+mod worker_kill;
+
+use harness::scenario::Scenario;
+use harness::seed::Seed;
+
+use crate::flash_sale::FlashSale;
+
+/// An entry of the catalog.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// Its name, also of its report folder.
+    pub name: &'static str,
+    /// What it shows, in one sentence.
+    pub shows: &'static str,
+    /// What the service promises to keep up, or to come back to, meanwhile.
+    pub promises: &'static str,
+    /// Its plan for a seed.
+    pub plan: fn(Seed) -> Scenario,
+}
+
+const ALWAYS: &str = "every request answered within the budget";
+const WITHIN_5_S: &str = "answers, latency, backlog and locks back in the band of the baseline 5 s after each heal";
+
+/// The catalog, in the order in which it is run.
+pub const CATALOG: &[Entry] = &[
+    Entry { name: "steady", shows: "a sale of ordinary size, nothing breaks", promises: ALWAYS, plan: steady::plan },
+    Entry {
+        name: "flash_sale",
+        shows: "one hot item and many ordinary ones sell out under a rush of three times their stock",
+        promises: ALWAYS,
+        plan: |seed| FlashSale::default().scenario(seed),
+    },
+    Entry {
+        name: "duplicate_requests",
+        shows: "half of all orders are sent twice, most of them at once to two processes",
+        promises: ALWAYS,
+        plan: duplicate_requests::plan,
+    },
+    Entry { name: "hot_keys", shows: "four hundred items and one that everybody wants", promises: ALWAYS, plan: hot_keys::plan },
+    Entry {
+        name: "cancel_then_sell",
+        shows: "sold out, then half of it cancelled and sold again",
+        promises: ALWAYS,
+        plan: cancel_then_sell::plan,
+    },
+    Entry { name: "worker_kill", shows: "a worker is killed at its work, twice", promises: WITHIN_5_S, plan: worker_kill::plan },
+    Entry {
+        name: "deduct_worker_crash",
+        shows: "the deduct worker dies at each step of its work",
+        promises: WITHIN_5_S,
+        plan: deduct_worker_crash::plan,
+    },
+    Entry {
+        name: "deduct_worker_pause",
+        shows: "the workers stand still with work in hand, for a while both",
+        promises: WITHIN_5_S,
+        plan: deduct_worker_pause::plan,
+    },
+    Entry {
+        name: "rolling_restart",
+        shows: "every process is ended and started again, one after the other",
+        promises: WITHIN_5_S,
+        plan: rolling_restart::plan,
+    },
+    Entry {
+        name: "paused_process",
+        shows: "an api process stands still for longer than its clients wait",
+        promises: WITHIN_5_S,
+        plan: paused_process::plan,
+    },
+    Entry {
+        name: "commit_reply_lost",
+        shows: "COMMIT is executed and its reply never comes",
+        promises: WITHIN_5_S,
+        plan: commit_reply_lost::plan,
+    },
+    Entry {
+        name: "rollback_reply_lost",
+        shows: "units are given back and the reply is lost",
+        promises: WITHIN_5_S,
+        plan: rollback_reply_lost::plan,
+    },
+    Entry {
+        name: "late_pre_deduct",
+        shows: "requests reach Redis long after their clients gave up",
+        promises: WITHIN_5_S,
+        plan: late_pre_deduct::plan,
+    },
+    Entry { name: "redis_latency", shows: "every reply of Redis is late", promises: WITHIN_5_S, plan: redis_latency::plan },
+    Entry {
+        name: "redis_partition",
+        shows: "nobody reaches Redis for three seconds",
+        promises: WITHIN_5_S,
+        plan: redis_partition::plan,
+    },
+    Entry {
+        name: "redis_partition_one",
+        shows: "one of two api processes loses Redis while the last units are sold",
+        promises: WITHIN_5_S,
+        plan: redis_partition_one::plan,
+    },
+    Entry {
+        name: "redis_restart",
+        shows: "Redis is killed and comes back with its append-only file",
+        promises: WITHIN_5_S,
+        plan: redis_restart::plan,
+    },
+    Entry {
+        name: "redis_stale_restore",
+        shows: "Redis comes back with a copy that is three seconds old",
+        promises: WITHIN_5_S,
+        plan: redis_stale_restore::plan,
+    },
+    Entry {
+        name: "redis_data_loss",
+        shows: "Redis loses what it holds, in five ways",
+        promises: WITHIN_5_S,
+        plan: redis_data_loss::plan,
+    },
+    Entry { name: "redis_failover", shows: "a replica that lags is promoted", promises: WITHIN_5_S, plan: redis_failover::plan },
+    Entry { name: "redis_full", shows: "Redis has no memory left", promises: WITHIN_5_S, plan: redis_full::plan },
+    Entry { name: "mysql_stall", shows: "no commit comes through, then no byte", promises: WITHIN_5_S, plan: mysql_stall::plan },
+    Entry {
+        name: "mysql_restart",
+        shows: "MySQL is killed and recovers from its log",
+        promises: WITHIN_5_S,
+        plan: mysql_restart::plan,
+    },
+    Entry {
+        name: "mysql_lock_wait",
+        shows: "a stranger holds the lock of the hot item",
+        promises: WITHIN_5_S,
+        plan: mysql_lock_wait::plan,
+    },
+    Entry {
+        name: "mysql_refuses",
+        shows: "MySQL refuses writes, then connections",
+        promises: WITHIN_5_S,
+        plan: mysql_refuses::plan,
+    },
+    Entry { name: "slow_network", shows: "both stores are behind a slow link", promises: WITHIN_5_S, plan: slow_network::plan },
+    Entry {
+        name: "connection_resets",
+        shows: "connections to the stores are reset again and again",
+        promises: WITHIN_5_S,
+        plan: connection_resets::plan,
+    },
+    Entry {
+        name: "overload",
+        shows: "far more requests than the machine can serve, for three seconds",
+        promises: "what is over is refused without effect; the budget is kept before and behind the rush",
+        plan: overload::plan,
+    },
+];
+
+/// The entry called `name`.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Entry> {
+    CATALOG.iter().find(|entry| entry.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_is_a_valid_scenario_with_its_own_name() {
+        for entry in CATALOG {
+            let scenario = (entry.plan)(Seed(1));
+            assert_eq!(scenario.check(), Ok(()), "{}", entry.name);
+            assert_eq!(scenario.name, entry.name);
+            assert_eq!(find(entry.name).map(|found| found.shows), Some(entry.shows));
+        }
+    }
+}
