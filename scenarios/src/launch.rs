@@ -1,4 +1,4 @@
-//! Runs one scenario for a person: identity line first, progress, table, exit code.
+//! Runs scenarios for a person: identity line first, progress, table, exit code.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,7 +6,10 @@ use std::process::ExitCode;
 use harness::report::{OutcomeClass, console};
 use harness::run::{self, Judged, RunError, RunRequest};
 use harness::scenario::Scenario;
+use harness::scenario::plan::Plan;
 use harness::stack::Backend;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 
 use crate::entry;
 use crate::progress::{ProgressLine, put};
@@ -16,6 +19,8 @@ use crate::progress::{ProgressLine, put};
 pub struct Launch {
     /// The plan.
     pub scenario: Scenario,
+    /// The draws of an earlier run, to be sent again.
+    pub saved: Option<Plan>,
     /// Where the stores come from.
     pub backend: Backend,
     /// Further arguments of every service process.
@@ -26,38 +31,68 @@ pub struct Launch {
     pub command: String,
 }
 
-/// Runs it and prints what came of it. The exit code is that of the outcome.
-#[must_use]
-pub fn run_one(launch: Launch) -> ExitCode {
-    put(&format!("scenario {}  seed {}  repeat with: {}\n", launch.scenario.name, launch.scenario.seed, launch.command));
-    // One worker is enough: the load has a thread of its own, and the cores belong to what is tested.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(OutcomeClass::RigFailed, &format!("start the runtime: {error}")),
-    };
-    let progress = ProgressLine::default();
-    let result = runtime.block_on(run_request(launch, &progress));
-    progress.close();
-    match result {
-        Ok(judged) => show(&judged),
-        Err(error) => fail(class_of(&error), &error.to_string()),
+/// Runs launches one after another, until somebody presses Ctrl-C.
+#[derive(Debug)]
+pub struct Runner {
+    runtime: Runtime,
+    stop: CancellationToken,
+}
+
+impl Runner {
+    /// A runner that listens for SIGINT and SIGTERM.
+    ///
+    /// # Errors
+    /// The system has no thread or no signal handler left.
+    pub fn start() -> std::io::Result<Self> {
+        // One worker is enough: the load has a thread of its own, and the cores belong to what is tested.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let stop = {
+            let _inside = runtime.enter();
+            entry::stop_on_signal()?
+        };
+        Ok(Self { runtime, stop })
+    }
+
+    /// Whether somebody asked to stop.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Runs one scenario, with its progress on standard output.
+    ///
+    /// # Errors
+    /// There is no verdict.
+    pub fn run(&self, launch: Launch) -> Result<Judged, RunError> {
+        put(&format!("scenario {}  seed {}  repeat with: {}\n", launch.scenario.name, launch.scenario.seed, launch.command));
+        let progress = ProgressLine::default();
+        let request = RunRequest {
+            scenario: launch.scenario,
+            saved: launch.saved,
+            backend: launch.backend,
+            service: entry::service_command().map_err(|error| RunError::Thread(error.to_string()))?,
+            service_args: launch.service_args,
+            reports: launch.reports,
+            command: launch.command,
+            commit: entry::source_commit(),
+        };
+        let result = self.runtime.block_on(run::run(&request, &progress, &self.stop));
+        progress.close();
+        result
     }
 }
 
-async fn run_request(launch: Launch, progress: &ProgressLine) -> Result<Judged, RunError> {
-    let system = |error: std::io::Error| RunError::Thread(error.to_string());
-    let stop = entry::stop_on_signal().map_err(system)?;
-    let request = RunRequest {
-        scenario: launch.scenario,
-        backend: launch.backend,
-        service: entry::service_command().map_err(system)?,
-        service_args: launch.service_args,
-        reports: launch.reports,
-        command: launch.command,
-        commit: entry::source_commit(),
+/// Runs it and prints what came of it. The exit code is that of the outcome.
+#[must_use]
+pub fn run_one(launch: Launch) -> ExitCode {
+    let runner = match Runner::start() {
+        Ok(runner) => runner,
+        Err(error) => return fail(OutcomeClass::RigFailed, &format!("start the runtime: {error}")),
     };
-    run::run(&request, progress, &stop).await
+    match runner.run(launch) {
+        Ok(judged) => show(&judged),
+        Err(error) => fail(class_of(&error), &error.to_string()),
+    }
 }
 
 /// Prints the table of a judged run.

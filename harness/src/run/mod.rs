@@ -35,6 +35,8 @@ pub use watch::{Reading, Watch};
 pub struct RunRequest {
     /// What to do.
     pub scenario: Scenario,
+    /// The draws of an earlier run of this scenario, to be sent again; without them they are drawn from its seed.
+    pub saved: Option<Plan>,
     /// Where the stores come from.
     pub backend: Backend,
     /// How the service is started.
@@ -106,7 +108,7 @@ pub enum RunError {
 pub async fn run(request: &RunRequest, watch: &dyn Watch, stop: &CancellationToken) -> Result<Judged, RunError> {
     request.scenario.check()?;
     let clock = RunClock::start();
-    let plan = arrivals::draw(&request.scenario, &run_tag(request.scenario.seed));
+    let plan = request.saved.clone().unwrap_or_else(|| arrivals::draw(&request.scenario, &run_tag(request.scenario.seed)));
     let folder = RunFolder::create(&request.reports, &request.scenario.name, request.scenario.seed.0, clock.wall_start_ms())?;
     folder.write_plan(&plan)?;
     let gathered = match gather::gather(request, &plan, &folder, watch, (&clock, stop)).await {

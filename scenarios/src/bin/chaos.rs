@@ -2,15 +2,19 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use harness::report::OutcomeClass;
 use harness::run::{Write, judge_saved};
 use harness::seed::Seed;
 use harness::stack::Backend;
-use scenarios::catalog::{self, CATALOG};
+use scenarios::catalog::{self, CATALOG, Entry};
+use scenarios::launch::Runner;
+use scenarios::nightly::{Nightly, nightly};
 use scenarios::progress::put;
-use scenarios::{differences, entry, launch};
+use scenarios::replay::{Replay, replay};
+use scenarios::{differences, entry, launch, series};
 
 /// Scenarios by name, and saved runs judged again.
 ///
@@ -26,13 +30,37 @@ struct Arguments {
 enum Command {
     /// Lists the scenarios
     List,
-    /// Runs one scenario
+    /// Runs scenarios, one after another
     Run {
-        /// Its name
-        name: String,
+        /// Their names; `all` is the whole catalog
+        #[arg(required = true)]
+        names: Vec<String>,
         /// Seed of every draw; a fresh one by default
         #[arg(long)]
         seed: Option<Seed>,
+        /// Folder of the reports
+        #[arg(long, default_value = "reports", value_name = "DIR")]
+        reports: PathBuf,
+    },
+    /// Runs the catalog again and again with fresh seeds; keeps every run that is not held, and writes reports/nightly.md
+    Nightly {
+        /// No run begins after so many minutes
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_440))]
+        minutes: u64,
+        /// Seed of the first run, each further one has the next; a fresh one by default
+        #[arg(long)]
+        seed: Option<Seed>,
+        /// Folder of the reports
+        #[arg(long, default_value = "reports", value_name = "DIR")]
+        reports: PathBuf,
+    },
+    /// Runs the plan of a saved run again and says how often its verdict comes back
+    Replay {
+        /// Run folder
+        run: PathBuf,
+        /// How often, 1 to 1000
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        times: u32,
         /// Folder of the reports
         #[arg(long, default_value = "reports", value_name = "DIR")]
         reports: PathBuf,
@@ -53,31 +81,61 @@ fn main() -> ExitCode {
     }
     match Arguments::parse().command {
         Command::List => list(),
-        Command::Run { name, seed, reports } => run(&name, seed, reports),
+        Command::Run { names, seed, reports } => run(&names, seed, reports),
+        Command::Nightly { minutes, seed, reports } => {
+            nightly(&Nightly { time: Duration::from_secs(minutes * 60), seed: seed.unwrap_or_else(entry::fresh_seed), reports })
+        }
+        Command::Replay { run, times, reports } => replay(&Replay { run, times, reports }),
         Command::Verify { run, write } => verify(&run, if write { Write::Yes } else { Write::No }),
     }
 }
 
 fn list() -> ExitCode {
     for entry in CATALOG {
-        put(&format!("{:<24} {}\n", entry.name, entry.shows));
+        put(&format!("{:<24} {}; promised: {}\n", entry.name, entry.shows, entry.promises));
     }
     ExitCode::SUCCESS
 }
 
-fn run(name: &str, seed: Option<Seed>, reports: PathBuf) -> ExitCode {
-    let Some(found) = catalog::find(name) else {
-        return launch::fail(OutcomeClass::Usage, &format!("there is no scenario {name:?}: see `chaos list`"));
+fn run(names: &[String], seed: Option<Seed>, reports: PathBuf) -> ExitCode {
+    let entries = match chosen(names) {
+        Ok(entries) => entries,
+        Err(name) => {
+            return launch::fail(OutcomeClass::Usage, &format!("there is no scenario {name:?}: see `chaos list`"));
+        }
     };
     let seed = seed.unwrap_or_else(entry::fresh_seed);
-    let scenario = (found.plan)(seed);
-    launch::run_one(launch::Launch {
-        scenario,
-        backend: Backend::Process,
-        service_args: Vec::new(),
-        reports,
-        command: entry::repeat_command("chaos", seed),
-    })
+    if let [only] = entries.as_slice() {
+        let launch = launch::Launch {
+            scenario: (only.plan)(seed),
+            saved: None,
+            backend: Backend::Process,
+            service_args: Vec::new(),
+            reports,
+            command: entry::repeat_command("chaos", seed),
+        };
+        return launch::run_one(launch);
+    }
+    let runner = match Runner::start() {
+        Ok(runner) => runner,
+        Err(error) => return launch::fail(OutcomeClass::RigFailed, &format!("start the runtime: {error}")),
+    };
+    let mut ended = Vec::new();
+    for entry in entries {
+        if runner.is_stopped() {
+            break;
+        }
+        ended.push(series::run_entry(&runner, entry, seed, &reports));
+    }
+    series::close(&ended)
+}
+
+/// The entries of these names, in their order; the first name that is none.
+fn chosen(names: &[String]) -> Result<Vec<&'static Entry>, &String> {
+    if names.iter().any(|name| name == "all") {
+        return Ok(CATALOG.iter().collect());
+    }
+    names.iter().map(|name| catalog::find(name).ok_or(name)).collect()
 }
 
 fn verify(run: &std::path::Path, write: Write) -> ExitCode {

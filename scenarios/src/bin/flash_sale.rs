@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let seed = arguments.seed.unwrap_or_else(entry::fresh_seed);
     launch::run_one(launch::Launch {
         scenario: arguments.sale().scenario(seed),
+        saved: None,
         backend: arguments.backend(),
         service_args: arguments.service_args.clone(),
         reports: arguments.reports.clone(),
