@@ -8,6 +8,7 @@ const RANKS: &[(&str, u32)] = &[
     ("clock", 0),
     ("seed", 0),
     ("scenario", 1),
+    ("proxy", 1),
     ("history", 2),
     ("target", 3),
     ("stack", 4),
@@ -30,6 +31,9 @@ const STRANGERS: &[(&str, &str)] = &[
     ("faults", "snapshot"),
     ("invariants", "measure"),
     ("measure", "invariants"),
+    ("proxy", "scenario"),
+    ("load", "proxy"),
+    ("snapshot", "proxy"),
 ];
 
 /// Stages that work on a saved folder: no async, no sockets, no clock.
