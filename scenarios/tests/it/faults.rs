@@ -88,7 +88,7 @@ fn bit_and_healed((judged, history): &(Judged, History), faults: u32) {
     }
     let broken: Vec<_> = judged.report.findings.iter().filter(|finding| finding.verdict.is_violated()).collect();
     assert!(broken.is_empty(), "{broken:#?}");
-    assert!(judged.report.rig_errors.is_empty(), "{:?}", judged.report.rig_errors);
+    assert!(judged.report.run.rig_errors.is_empty(), "{:?}", judged.report.run.rig_errors);
 }
 
 #[test]
