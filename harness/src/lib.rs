@@ -18,6 +18,7 @@ pub mod history;
 pub mod invariants;
 pub mod load;
 pub mod measure;
+pub mod proxy;
 pub mod report;
 pub mod run;
 pub mod scenario;
