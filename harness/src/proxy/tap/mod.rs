@@ -1,6 +1,6 @@
 //! Protocol taps: they read along on a connection to Redis or MySQL and name the steps of the reservation protocol as they pass.
 //!
-//! In: the bytes of one connection, both ways, and a [`Dialect`](crate::target::dialect::Dialect). Out: the same bytes, cut so that each step ends with a piece that
+//! In: the bytes of one connection, both ways, and a [`Dialect`](dialect::Dialect). Out: the same bytes, cut so that each step ends with a piece that
 //! carries its name, its orders and the kill points that it is at. A tap changes nothing and keeps no byte back; whether a step is held is
 //! the proxy's matter.
 //!
@@ -12,6 +12,7 @@
 //! ```
 
 mod cutter;
+pub mod dialect;
 mod lost;
 mod mysql;
 mod mysql_handshake;
@@ -37,7 +38,7 @@ pub use step::{Act, FRAMING_LOST, Phase, Step, Unit};
 use std::sync::Arc;
 
 use super::DissectorFactory;
-use crate::target::dialect::Dialect;
+use dialect::Dialect;
 
 /// Makes the taps of the connections of `process` to Redis.
 #[must_use]

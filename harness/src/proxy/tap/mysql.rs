@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::cutter::Cutter;
+use super::dialect::Dialect;
 use super::lost::Lost;
 use super::mysql_handshake::{Agreed, Handshake};
 use super::mysql_packet::{Fields, Packet, PacketReader};
@@ -19,7 +20,6 @@ use super::process::Process;
 use super::sql::{self, Reading};
 use super::step::{Act, Phase};
 use crate::proxy::{Direction, Dissector, Piece};
-use crate::target::dialect::Dialect;
 
 /// Bytes of a command that are read; what a longer one names behind them is not seen. A transaction of 1000 orders has less.
 const COMMAND_KEPT: usize = 4 << 20;
@@ -113,7 +113,7 @@ impl MysqlTap {
     fn command(&mut self) -> Result<Option<Asked>, Lost> {
         let packet = self.commands.packet();
         if self.handshake != Handshake::Over {
-            let (handshake, agreed) = self.handshake.from_client(packet)?;
+            let (handshake, agreed) = self.handshake.hear_client(packet)?;
             self.handshake = handshake;
             if let Some(agreed) = agreed {
                 self.agreed = agreed;
@@ -174,7 +174,7 @@ impl MysqlTap {
     fn answer(&mut self, looks_at_rows: bool) -> Result<bool, Lost> {
         let packet = self.answers.packet();
         if self.handshake != Handshake::Over {
-            self.handshake = self.handshake.from_server(packet)?;
+            self.handshake = self.handshake.hear_server(packet)?;
             return Ok(false);
         }
         let Some(command) = self.outstanding.front() else {

@@ -42,7 +42,7 @@ impl Handshake {
     ///
     /// # Errors
     /// Another protocol.
-    pub(super) fn from_server(self, packet: Packet<'_>) -> Result<Self, Lost> {
+    pub(super) fn hear_server(self, packet: Packet<'_>) -> Result<Self, Lost> {
         match (self, packet.kept.first()) {
             (Self::Greeting, Some(0x0A)) => {
                 let offered = offered(packet.kept).ok_or(Lost("a greeting that is cut short"))?;
@@ -60,7 +60,7 @@ impl Handshake {
     ///
     /// # Errors
     /// Encryption or compression, or an extension that changes the framing.
-    pub(super) fn from_client(self, packet: Packet<'_>) -> Result<(Self, Option<Agreed>), Lost> {
+    pub(super) fn hear_client(self, packet: Packet<'_>) -> Result<(Self, Option<Agreed>), Lost> {
         let Self::Response { offered } = self else { return Ok((self, None)) };
         let mut fields = Fields(packet.kept);
         let wanted = fields.number(4).ok_or(Lost("a handshake that is cut short"))?;

@@ -3,10 +3,10 @@
 //! In: what each packet does, and whether the server says that a transaction is open. Out: what the packet is called, above all which kind of
 //! transaction a COMMIT ends, and whose orders are in it.
 
+use super::dialect::Meaning;
 use super::naming::Asked;
 use super::sql::{Meanings, Named, Reading};
 use super::step::{Act, Phase, Step, Unit};
-use crate::target::dialect::Meaning;
 
 /// Statements that change something, so that outside a transaction they commit it by themselves.
 const WRITES: [Meaning; 9] = [

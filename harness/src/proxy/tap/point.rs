@@ -3,9 +3,9 @@
 //! In: a step, the orders that it is about, and what this process has been seen to do. Out: the points that the step is at. Which action is taken there, and
 //! how often, is not decided here.
 
+use super::dialect::Script;
 use super::process::{Process, Seen};
 use super::step::{Act, Phase, Step, Unit};
-use crate::target::dialect::Script;
 
 /// A named moment at which half of something is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,8 +6,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
+use super::dialect::Script;
 use super::step::{Act, Phase, Step, Unit};
-use crate::target::dialect::Script;
 
 /// Orders that are remembered for each thing seen: more than a process has under way at once.
 const REMEMBERED: usize = 16_384;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::cutter::Cutter;
+use super::dialect::{Dialect, ScriptForm, ScriptOrders, sha1};
 use super::lost::Lost;
 use super::naming::{Asked, Naming};
 use super::process::Process;
@@ -16,7 +17,6 @@ use super::resp_command::{CommandReader, number};
 use super::resp_reply::{Ended, ReplyReader};
 use super::step::{Act, Phase, Step};
 use crate::proxy::{Direction, Dissector, Piece};
-use crate::target::dialect::{Dialect, ScriptForm, ScriptOrders, sha1};
 
 /// Commands whose reply is outstanding, at most. The service's own bound is 512 a connection.
 const OUTSTANDING_MAX: usize = 1 << 16;
@@ -177,6 +177,6 @@ fn phase_of(reply: &ReplyReader, act: Act) -> Phase {
         return if reply.word().starts_with(b"NOSCRIPT") { Phase::NotKnown } else { Phase::Refused };
     }
     // A look has always been taken, whatever it found.
-    let is_look = act == Act::Script(crate::target::dialect::Script::Probe);
+    let is_look = act == Act::Script(super::dialect::Script::Probe);
     if is_look || WITH_EFFECT.contains(&reply.word()) { Phase::Done } else { Phase::Refused }
 }

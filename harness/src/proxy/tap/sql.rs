@@ -3,7 +3,7 @@
 //! In: the text. Out: the meanings of its statements, whether it begins or commits, and the orders that it names. This is no parser of SQL: a statement
 //! that has none of the forms means nothing, and its text is only looked at for where it ends.
 
-use crate::target::dialect::{Dialect, Meaning, StatementForm, StatementOrders};
+use super::dialect::{Dialect, Meaning, StatementForm, StatementOrders};
 
 /// Part of a long statement in which the words of a form are looked for, in bytes from its beginning.
 const HEAD: usize = 1024;
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     fn reading(text: &str) -> Reading {
-        read(&Dialect::holdfast(), text.as_bytes())
+        read(&crate::target::dialect::holdfast(), text.as_bytes())
     }
 
     fn ids(reading: &Reading) -> Vec<&str> {
@@ -259,7 +259,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_read_without_a_panic(text in proptest::collection::vec(any::<u8>(), 0..200), pick in 0..15_usize) {
-            let dialect = Dialect::holdfast();
+            let dialect = crate::target::dialect::holdfast();
             let mut statement = dialect.statements[pick].begins.clone().into_bytes();
             for held in &dialect.statements[pick].holds {
                 statement.extend_from_slice(held.as_bytes());

@@ -1,6 +1,6 @@
 //! The steps of the protocol that a tap can name, and the words for them.
 
-use crate::target::dialect::Script;
+use super::dialect::Script;
 
 /// Kind of a transaction: what its COMMIT makes true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
