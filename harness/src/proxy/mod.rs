@@ -19,6 +19,7 @@ mod proxies;
 mod proxy;
 mod settings;
 mod spec;
+pub mod tap;
 mod toxic;
 mod trigger;
 
