@@ -5,12 +5,16 @@
 
 mod bring_up;
 mod child;
+pub mod controls;
+mod dead_man;
 mod entropy;
 mod external;
 mod folder;
+mod member;
 mod mysql_server;
 mod ports;
 mod programs;
+mod ready;
 mod redis_server;
 mod service;
 pub mod services;
@@ -64,6 +68,8 @@ pub struct StackSpec {
     pub service_flags: Vec<String>,
     /// Longest wait for any one process to be ready.
     pub ready_ms: u64,
+    /// Whether our own Redis keeps an append-only file, so that a restart finds its data.
+    pub redis_append_only: bool,
     /// Folder for the logs of all processes; kept.
     pub logs: PathBuf,
 }

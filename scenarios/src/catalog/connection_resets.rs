@@ -4,11 +4,9 @@ use harness::scenario::Scenario;
 use harness::scenario::faults::{Fault, Store, Target};
 use harness::seed::Seed;
 
-use super::stage::{Stage, behind, window, window_at};
+use super::stage::{Stage, in_turn, window};
 
 pub(super) fn plan(seed: Seed) -> Scenario {
-    let reset = |store| Fault::Reset { store, every_ms: 150 };
-    let redis = window(reset(Store::Redis), Target::Services, 1_500);
-    let mysql = window_at(behind(&redis, 1_500), reset(Store::Mysql), Target::Services, 1_500);
-    Stage { faults: vec![redis, mysql], ..Stage::new("connection_resets") }.scenario(seed)
+    let resets = [Store::Redis, Store::Mysql].map(|store| window(Fault::Reset { store, every_ms: 150 }, Target::Services, 1_500));
+    Stage { faults: in_turn(resets, 1_500), ..Stage::new("connection_resets") }.scenario(seed)
 }

@@ -3,6 +3,7 @@
 mod cancel_then_sell;
 mod commit_reply_lost;
 mod connection_resets;
+mod crash_matrix;
 mod deduct_worker_crash;
 mod deduct_worker_pause;
 mod duplicate_requests;
@@ -97,6 +98,12 @@ pub const CATALOG: &[Entry] = &[
         shows: "an api process stands still for longer than its clients wait",
         promises: WITHIN_5_S,
         plan: paused_process::plan,
+    },
+    Entry {
+        name: "crash_matrix",
+        shows: "at every named step of the protocol: the process killed, the reply lost, the connection cut",
+        promises: "answers, latency, backlog and locks back in the band of the baseline 5 s after the last heal",
+        plan: crash_matrix::plan,
     },
     Entry {
         name: "commit_reply_lost",

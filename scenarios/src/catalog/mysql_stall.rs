@@ -4,11 +4,10 @@ use harness::scenario::Scenario;
 use harness::scenario::faults::{Fault, Store, Target};
 use harness::seed::Seed;
 
-use super::stage::{Stage, behind, window, window_at};
+use super::stage::{Stage, in_turn, window};
 
 pub(super) fn plan(seed: Seed) -> Scenario {
     let commits = window(Fault::MysqlCommitStall, Target::Mysql, 2_000);
-    let cut = Fault::Partition { store: Store::Mysql };
-    let link = window_at(behind(&commits, 2_000), cut, Target::EveryApi, 2_000);
-    Stage { faults: vec![commits, link], ..Stage::new("mysql_stall") }.scenario(seed)
+    let link = window(Fault::Partition { store: Store::Mysql }, Target::EveryApi, 2_000);
+    Stage { faults: in_turn([commits, link], 2_000), ..Stage::new("mysql_stall") }.scenario(seed)
 }

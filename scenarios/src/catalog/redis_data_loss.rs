@@ -4,10 +4,9 @@ use harness::scenario::Scenario;
 use harness::scenario::faults::{Fault, Target};
 use harness::seed::Seed;
 
-use super::stage::{FAULT_AT_MS, Stage, behind, window_at};
+use super::stage::{Stage, in_turn, window};
 
 pub(super) fn plan(seed: Seed) -> Scenario {
-    let mut faults: Vec<_> = Vec::new();
     let losses = [
         Fault::RedisKeyEdited { by: 50 },
         Fault::RedisFlush,
@@ -15,9 +14,6 @@ pub(super) fn plan(seed: Seed) -> Scenario {
         Fault::RedisTruncatedTail { keep_percent: 60 },
         Fault::RedisEmpty,
     ];
-    for loss in losses {
-        let start = faults.last().map_or(FAULT_AT_MS, |earlier| behind(earlier, 1_000));
-        faults.push(window_at(start, loss, Target::Redis, 300));
-    }
+    let faults = in_turn(losses.map(|loss| window(loss, Target::Redis, 300)), 1_000);
     Stage { faults, ..Stage::new("redis_data_loss") }.scenario(seed)
 }

@@ -119,15 +119,10 @@ impl Stage {
 
 /// A fault that begins behind the baseline, lasts `duration_ms`, and whose recovery is promised.
 pub(super) fn window(fault: Fault, target: Target, duration_ms: u64) -> FaultWindow {
-    window_at(FAULT_AT_MS, fault, target, duration_ms)
-}
-
-/// A [`window`] that begins at `start_ms` or a little later.
-pub(super) fn window_at(start_ms: u64, fault: Fault, target: Target, duration_ms: u64) -> FaultWindow {
     FaultWindow {
         fault,
         target,
-        start_ms: (start_ms, start_ms + DRAWN_MS),
+        start_ms: (FAULT_AT_MS, FAULT_AT_MS + DRAWN_MS),
         duration_ms,
         // Twice its time is as much as a heal that is late may take.
         max_ms: duration_ms * 2 + 1_000,
@@ -135,7 +130,17 @@ pub(super) fn window_at(start_ms: u64, fault: Fault, target: Target, duration_ms
     }
 }
 
-/// When a window that follows another may begin: behind its end, with time for one recovery to be seen.
-pub(super) fn behind(window: &FaultWindow, pause_ms: u64) -> u64 {
-    window.latest_end_ms() + pause_ms
+/// Windows one after another, each `pause_ms` behind the end of the one before. The next fault comes before the last one need be recovered
+/// from, so recovery is promised behind the last of them only.
+pub(super) fn in_turn(windows: impl IntoIterator<Item = FaultWindow>, pause_ms: u64) -> Vec<FaultWindow> {
+    let mut turn: Vec<FaultWindow> = Vec::new();
+    for window in windows {
+        let start = turn.last().map_or(FAULT_AT_MS, |earlier| earlier.latest_end_ms() + pause_ms);
+        let spread = window.start_ms.1 - window.start_ms.0;
+        if let Some(earlier) = turn.last_mut() {
+            earlier.recovery_ms = None;
+        }
+        turn.push(FaultWindow { start_ms: (start, start + spread), ..window });
+    }
+    turn
 }

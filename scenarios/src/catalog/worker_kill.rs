@@ -4,10 +4,9 @@ use harness::scenario::Scenario;
 use harness::scenario::faults::{Fault, Target};
 use harness::seed::Seed;
 
-use super::stage::{Stage, behind, window, window_at};
+use super::stage::{Stage, in_turn, window};
 
 pub(super) fn plan(seed: Seed) -> Scenario {
-    let first = window(Fault::Kill, Target::AnyWorker, 1_000);
-    let second = window_at(behind(&first, 1_000), Fault::Kill, Target::AnyWorker, 1_000);
-    Stage { faults: vec![first, second], ..Stage::new("worker_kill") }.scenario(seed)
+    let kill = || window(Fault::Kill, Target::AnyWorker, 1_000);
+    Stage { faults: in_turn([kill(), kill()], 1_000), ..Stage::new("worker_kill") }.scenario(seed)
 }
