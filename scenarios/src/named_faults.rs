@@ -14,7 +14,7 @@ const fn named(name: &'static str, fault: Fault, target: Target, duration_ms: u6
     Named { name, fault, target, duration_ms }
 }
 
-const FAULTS: [Named; 20] = [
+static FAULTS: [Named; 20] = [
     named("api_kill", Fault::Kill, Target::AnyApi, 500),
     named("api_pause", Fault::Pause, Target::AnyApi, 2_000),
     named("api_restart", Fault::Terminate, Target::AnyApi, 500),
