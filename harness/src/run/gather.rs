@@ -94,7 +94,8 @@ async fn sell_watched(run: Run<'_>, stack: &mut Stack, gathered: &mut Gathered) 
 /// Opens the sale, sells, waits for rest, looks, sells what is left, waits, looks again.
 async fn sell_and_stop(run: Run<'_>, endpoints: &Endpoints, stores: &StoreReader, stops: &mut Vec<Stop>) -> Result<(), RunError> {
     run.watch.stage("opening the sale");
-    open_sales(endpoints.api_admin()?, &endpoints.admin_token, &run.plan.scenario.items).await?;
+    let scenario = &run.plan.scenario;
+    open_sales(endpoints.api_admin()?, &endpoints.admin_token, &scenario.items, scenario.promises.limit_per_user).await?;
     let sold = selling::sell(run, endpoints).await;
     let stopped = stop_after("load", Phase::Quiesce, run, endpoints, stores).await;
     // What the stores hold convicts even where the load failed.
