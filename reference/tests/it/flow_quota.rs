@@ -146,9 +146,11 @@ async fn a_limit_that_changes_under_orders_and_cancels_stays_true() {
     let traffic = async {
         for round in 0..15 {
             let names: Vec<String> = (0..8).map(|at| format!("o-{round}-{at}")).collect();
-            let bodies: Vec<_> = names.iter().enumerate().map(|(at, name)| request_of(at as i64 % 2, name, &[(item, 1)])).collect();
-            join_all(bodies.into_iter().map(|body| bench.flow.create(body, false))).await;
-            join_all(names.iter().step_by(2).map(|name| async move { bench.flow.cancel(&id(name)).await })).await;
+            let body = |(user, name): (i64, &String)| request_of(user, name, &[(item, 1)]);
+            let bodies: Vec<_> = [1, 2].into_iter().cycle().zip(&names).map(body).collect();
+            join_all(bodies.iter().map(|body| bench.flow.create(body.clone(), false))).await;
+            let gone: Vec<_> = names.iter().step_by(2).map(|name| id(name)).collect();
+            join_all(gone.iter().map(|name| bench.flow.cancel(name))).await;
         }
     };
     let limits = async {
