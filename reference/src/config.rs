@@ -63,15 +63,12 @@ pub struct Config {
     /// Connections that write orders, each one transaction at a time, 1 to 64
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub writer_connections: u32,
-    /// Orders waiting to be written at most; beyond three quarters of it new requests are refused with 429
+    /// Orders being created at once at most, from before they take stock until they are answered; more are refused with 429
     #[arg(long, default_value_t = 4_096, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
     pub writer_queue: u32,
     /// Orders written in one transaction at most, 1 to 1000
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub batch_max: u32,
-    /// Under load a writer waits this many milliseconds for more orders before it starts a transaction; 0 switches that off, at most 100
-    #[arg(long, default_value_t = 0, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=100))]
-    pub batch_window_ms: u64,
     /// Threads of the process, 1 to 256
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
@@ -173,7 +170,6 @@ impl Config {
             writer_connections: self.writer_connections,
             writer_queue: self.writer_queue as usize,
             batch_max: self.batch_max as usize,
-            batch_window: Duration::from_millis(self.batch_window_ms),
             url: self.mysql_url.reveal().to_owned(),
             ..LedgerSettings::default()
         }
@@ -185,7 +181,6 @@ impl Config {
         FlowSettings {
             order_ttl: Duration::from_millis(self.order_ttl_ms),
             sold_out_memory: Duration::from_millis(self.sold_out_memory_ms),
-            queue_high_water: self.writer_queue as usize / 4 * 3,
             ..FlowSettings::default()
         }
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use harness::scenario::{Mix, Processes};
+use harness::scenario::{Carts, Mix, Operator, Processes};
 use harness::seed::Seed;
 use harness::stack::Backend;
 
@@ -60,6 +60,42 @@ pub struct FlashSaleArgs {
     /// Share of orders that their user reads back, 0 to 1
     #[arg(long, default_value_t = 0.02, value_name = "SHARE")]
     pub reads: f64,
+    /// Share of orders that their user pays and gives back later, 0 to 1
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    pub refunds: f64,
+    /// Share of orders that ask for several SKUs, 0 to 1
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    pub carts: f64,
+    /// Most different SKUs in a cart, 2 to 49; their number is drawn evenly from 2 to this
+    #[arg(long, default_value_t = 4, value_name = "COUNT")]
+    pub cart_skus: u32,
+    /// Share of the carts that name one SKU in two lines, 0 to 1
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
+    pub carts_twice: f64,
+    /// Stores that the ordinary SKUs are spread over, so that carts hold items of several
+    #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub stores: u32,
+    /// Seconds until an unpaid order expires, 1 to 31536000; up to 15 the run waits until all that are unpaid have expired
+    #[arg(long, default_value_t = 1_800.0, value_name = "S", value_parser = above_zero)]
+    pub order_ttl: f64,
+    /// Units of one SKU that a user may hold in live orders; 0 is no limit
+    #[arg(long, default_value_t = 0, value_name = "UNITS")]
+    pub limit: u32,
+    /// Share of orders that come from one user in a hundred, who buys again and again, 0 to 1
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    pub greedy: f64,
+    /// Restocks during the load, at random instants, 0 to 10000
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    pub restocks: u32,
+    /// Stock cuts during the load, 0 to 10000
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    pub cuts: u32,
+    /// Holds of stock during the load, 0 to 10000; every second one is released later
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    pub holds: u32,
+    /// Most units of one restock, cut or hold, 1 to 1000000; drawn evenly from 1 to this
+    #[arg(long, default_value_t = 10, value_name = "UNITS")]
+    pub change_units: u32,
     /// Different users
     #[arg(long, default_value_t = 100_000, value_name = "COUNT")]
     pub users: u64,
@@ -110,6 +146,10 @@ impl FlashSaleArgs {
         }
     }
 
+    const fn operator(&self) -> Operator {
+        Operator { restocks: self.restocks, cuts: self.cuts, holds: self.holds, units_max: self.change_units }
+    }
+
     /// The sale that the options describe.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; the scenario checks the range")]
@@ -119,17 +159,24 @@ impl FlashSaleArgs {
             stock: self.stock,
             skus: self.skus,
             sku_stock: self.sku_stock,
+            stores: self.stores,
+            limit_per_user: self.limit,
+            order_ttl_ms: (self.order_ttl * 1e3).round() as u64,
             rate_per_s: self.rate,
             demand: self.demand,
             spike_ms: self.duration.map(|seconds| (seconds * 1e3).round() as u64),
             mix: Mix {
                 users: self.users,
+                greedy: self.greedy,
                 duplicates: self.duplicates,
                 concurrent_duplicates: self.concurrent_duplicates,
                 cancels: self.cancels,
                 payments: self.payments,
+                refunds: self.refunds,
                 reads: self.reads,
                 quantity_max: self.quantity,
+                carts: Carts { share: self.carts, items_max: self.cart_skus, named_twice: self.carts_twice },
+                operator: self.operator(),
                 ..standard.mix
             },
             processes: Processes { api: self.api, worker: self.workers },
@@ -155,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_number_that_is_none_is_a_usage_error_and_names_its_option() {
-        for option in ["--rate", "--demand", "--duration", "--p99", "--skus"] {
+        for option in ["--rate", "--demand", "--duration", "--p99", "--skus", "--order-ttl", "--stores"] {
             for number in ["nan", "inf", "-1", "x"] {
                 let error = FlashSaleArgs::try_parse_from(["flash-sale", option, number]).expect_err(number).to_string();
                 assert!(error.contains(option), "{option} {number}: {error}");

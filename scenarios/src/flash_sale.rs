@@ -14,6 +14,12 @@ pub struct FlashSale {
     pub skus: u32,
     /// Units of each ordinary item.
     pub sku_stock: u64,
+    /// Stores that the ordinary items are spread over, at least 1; the hot one is in the first.
+    pub stores: u32,
+    /// Units of one item that a user may hold; 0 is no limit.
+    pub limit_per_user: u32,
+    /// How long an order may stay unpaid.
+    pub order_ttl_ms: u64,
     /// New orders due per second in the spike.
     pub rate_per_s: f64,
     /// Orders asked for, as a multiple of the supply; decides the length of the spike.
@@ -41,6 +47,9 @@ impl Default for FlashSale {
             stock: 10_000,
             skus: 20,
             sku_stock: 50,
+            stores: 1,
+            limit_per_user: 0,
+            order_ttl_ms: 1_800_000,
             rate_per_s: 1_200.0,
             demand: 3.0,
             spike_ms: None,
@@ -49,10 +58,9 @@ impl Default for FlashSale {
                 duplicates: 0.05,
                 concurrent_duplicates: 0.4,
                 cancels: 0.03,
-                payments: 0.0,
                 reads: 0.02,
                 think_ms: (20, 2_000),
-                quantity_max: 1,
+                ..Mix::default()
             },
             processes: Processes { api: 2, worker: 2 },
             latency_p99_budget_ms: 10.0,
@@ -79,16 +87,25 @@ impl FlashSale {
             mix: self.mix.clone(),
             processes: self.processes,
             limits: Limits::default(),
-            promises: Promises { latency_p99_budget_ms: self.latency_p99_budget_ms, ..Promises::default() },
+            promises: Promises {
+                latency_p99_budget_ms: self.latency_p99_budget_ms,
+                order_ttl_ms: self.order_ttl_ms,
+                limit_per_user: self.limit_per_user,
+                ..Promises::default()
+            },
             faults: Vec::new(),
         }
     }
 
     /// Demand follows supply, so that every item sells out at about the same time.
     fn items(&self) -> Vec<SaleItem> {
-        let item = |sku: u64, opening: u64| SaleItem { item: ItemId { store: 1, product: 1, sku }, opening, weight: opening };
-        let ordinary = (0..u64::from(self.skus)).map(|index| item(index + 2, self.sku_stock));
-        let hot = (self.stock > 0).then(|| item(1, self.stock));
+        let item = |store: u64, sku: u64, opening: u64| {
+            let item = ItemId { store, product: 1, sku };
+            SaleItem { item, opening, weight: opening }
+        };
+        let stores = u64::from(self.stores.max(1));
+        let ordinary = (0..u64::from(self.skus)).map(|index| item(1 + index % stores, index + 2, self.sku_stock));
+        let hot = (self.stock > 0).then(|| item(1, 1, self.stock));
         hot.into_iter().chain(ordinary).collect()
     }
 
@@ -100,10 +117,11 @@ impl FlashSale {
         reason = "numbers of a plan, checked afterwards"
     )]
     fn spike_ms(&self) -> u64 {
-        let supply = self.items().iter().map(|sale| sale.opening).sum::<u64>() as f64;
+        let items = self.items();
+        let supply = items.iter().map(|sale| sale.opening).sum::<u64>() as f64;
         let calm_orders = self.rate_per_s * CALM * (WARM_UP_MS + TAIL_MS) as f64 / 1e3;
         // Mean units of an order: quantities are drawn evenly from 1 to the maximum.
-        let units = f64::midpoint(1.0, f64::from(self.mix.quantity_max));
+        let units = f64::midpoint(1.0, f64::from(self.mix.quantity_max)) * self.mix.lines_per_order(items.len());
         let needed = ((supply * self.demand / units - calm_orders) / self.rate_per_s * 1e3).ceil();
         self.spike_ms.unwrap_or((needed.max(0.0) as u64).max(SPIKE_MS_MIN))
     }

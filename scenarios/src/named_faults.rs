@@ -38,7 +38,7 @@ static FAULTS: [Named; 20] = [
 ];
 
 /// Load between two faults: each has this long to be recovered from before the next one.
-const PAUSE_MS: u64 = 3_000;
+const PAUSE_MS: u64 = 6_000;
 /// A fault begins at most this much later than its turn.
 const DRAWN_MS: u64 = 400;
 /// Recovery that is promised.

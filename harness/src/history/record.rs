@@ -29,8 +29,16 @@ pub enum Function {
     PayOrder,
     /// Cancels an order.
     CancelOrder,
+    /// Gives a paid order back.
+    RefundOrder,
     /// Adds stock.
     Restock,
+    /// Takes units out of the stock.
+    CutStock,
+    /// Keeps units from being sold.
+    HoldStock,
+    /// Lets held units be sold again.
+    ReleaseStock,
     /// Reads an order.
     ReadOrder,
     /// Reads the stock of an item.
@@ -45,10 +53,20 @@ impl Function {
             Self::CreateOrder => "create_order",
             Self::PayOrder => "pay_order",
             Self::CancelOrder => "cancel_order",
+            Self::RefundOrder => "refund_order",
             Self::Restock => "restock",
+            Self::CutStock => "cut_stock",
+            Self::HoldStock => "hold_stock",
+            Self::ReleaseStock => "release_stock",
             Self::ReadOrder => "read_order",
             Self::ReadStock => "read_stock",
         }
+    }
+
+    /// Whether it changes the stock beside the orders, by an id that its client chose.
+    #[must_use]
+    pub const fn changes_stock(self) -> bool {
+        matches!(self, Self::Restock | Self::CutStock | Self::HoldStock | Self::ReleaseStock)
     }
 }
 
@@ -182,7 +200,7 @@ pub struct Invoke {
     pub proc: u64,
     /// What is asked.
     pub f: Function,
-    /// Order id; empty for stock reads and restocks.
+    /// Order id, or the id of a change of stock; empty for stock reads.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub order: String,
     /// User; 0 where none applies.

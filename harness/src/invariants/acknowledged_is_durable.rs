@@ -1,8 +1,8 @@
 //! What a client was told is done stays done: accepted orders stand with their items or have an explained end, paid orders are
-//! paid, cancelled orders are not live.
+//! paid or refunded, cancelled and refunded orders are not live.
 //!
-//! An end is explained by a cancel that was acknowledged or is in doubt, or by an expiry that was due. There is no refund in the
-//! contract, so nothing explains a refund. Only replies that came before a stop are held against it.
+//! An end is explained by a cancel or refund that was acknowledged or is in doubt, or by an expiry that was due and that no acknowledged
+//! payment forestalled. Only replies that came before a stop are held against it.
 
 use super::case::{Case, Dealings, StopView, merged};
 use super::claim::{Claim, Examination, Part, Violations};
@@ -14,7 +14,7 @@ use crate::snapshot::OrderRow;
 
 pub(crate) const CLAIM: Claim = Claim {
     name: "acknowledged_is_durable",
-    sentence: "Every acknowledged order, payment and cancel is in the ledger, with its user and items.",
+    sentence: "Every acknowledged order, payment, cancel and refund is in the ledger, with its user and items.",
     required: true,
     needs: &[Part::History],
     uses: &[Part::Stores],
@@ -52,7 +52,7 @@ fn not_durable(view: StopView<'_>) -> Option<String> {
 }
 
 fn is_write(op: &Operation) -> bool {
-    matches!(op.function, Function::CreateOrder | Function::PayOrder | Function::CancelOrder)
+    matches!(op.function, Function::CreateOrder | Function::PayOrder | Function::CancelOrder | Function::RefundOrder)
 }
 
 /// What of the acknowledgements of one order is not there.
@@ -64,11 +64,14 @@ fn lost(case: &Case<'_>, view: StopView<'_>, order: OrderNumber) -> Option<Strin
         let found = row.map_or("no row", |row| &row.status);
         return Some(format!("its cancel was acknowledged at {}, the ledger has {found}", op.effect_before()));
     }
-    if let Some(op) = dealings.done(Function::PayOrder).filter(|op| view.is_after(op)) {
-        let found = row.map_or("no row", |row| &row.status);
-        if found != "PAID" {
-            return Some(format!("its payment was acknowledged at {}, the ledger has {found}", op.effect_before()));
-        }
+    let found = row.map_or("no row", |row| &row.status);
+    if let Some(op) = dealings.done(Function::RefundOrder).filter(|op| view.is_after(op) && found != "REFUNDED") {
+        return Some(format!("its refund was acknowledged at {}, the ledger has {found}", op.effect_before()));
+    }
+    let given_back = found == "REFUNDED" && dealings.possibly(Function::RefundOrder).is_some();
+    let paid = dealings.done(Function::PayOrder).filter(|op| view.is_after(op) && found != "PAID" && !given_back);
+    if let Some(op) = paid {
+        return Some(format!("its payment was acknowledged at {}, the ledger has {found}", op.effect_before()));
     }
     let op = dealings.accepted().filter(|op| view.is_after(op))?;
     let Some(row) = row else {
@@ -94,6 +97,7 @@ fn unexplained_end(case: &Case<'_>, view: StopView<'_>, dealings: Dealings<'_>, 
     let explained = match row.status.as_str() {
         "CREATED" | "PAID" => true,
         "CANCELLED" => dealings.possibly(Function::CancelOrder).is_some(),
+        "REFUNDED" => dealings.possibly(Function::RefundOrder).is_some(),
         "EXPIRED" => case.may_expire(first_sent, view.stop.snapshot.taken_at.max(view.stop.quiescence.ended)),
         _ => false,
     };

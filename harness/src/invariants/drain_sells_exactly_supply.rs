@@ -48,13 +48,24 @@ fn examine(case: &Case<'_>) -> Examination {
     if streaks.is_empty() {
         return Examination::unknown(looked_at, "the drain did not run");
     }
-    if case.supplies.values().any(|supply| supply.in_doubt > 0) {
-        return Examination::unknown(looked_at, "nobody can say whether a restock happened");
+    if case.supplies.values().any(|supply| supply.is_in_doubt()) {
+        return Examination::unknown(looked_at, "nobody can say whether a change of the stock happened");
     }
-    if case.may_expire(Offset::ZERO, case.ended()) {
-        return Examination::not_applicable("orders may have expired during the run");
+    match expired_meanwhile(case, view) {
+        0 => judge(case, view, &streaks),
+        // The run waited until nothing was left to expire, and paid what it sold.
+        expired if case.evidence.scenario().waits_for_expiry() => {
+            Examination::unknown(looked_at, format!("{expired} orders expired during the drain"))
+        }
+        expired => Examination::not_applicable(format!("{expired} orders expired during the drain")),
     }
-    judge(case, view, &streaks)
+}
+
+/// Orders that have expired at the stop after the drain and had not at the one before.
+fn expired_meanwhile(case: &Case<'_>, view: StopView<'_>) -> usize {
+    let before = case.stops().find(|view| view.stop.after == "load");
+    let is_expired = |view: StopView<'_>, order| view.order(order).is_some_and(|row| row.status == "EXPIRED");
+    case.index.orders().filter(|order| is_expired(view, *order) && !before.is_some_and(|view| is_expired(view, *order))).count()
 }
 
 /// How the answers of each process for each item ended. A refusal only counts once no process can remember the one counted before.

@@ -37,7 +37,8 @@ impl HandWritten {
         for sale in &items {
             open(&mut stores, sale);
         }
-        let plan = Plan { scenario: scenario(items), run_tag: "o".into(), orders: Vec::new(), arrivals: Vec::new() };
+        let (orders, changes, arrivals) = (Vec::new(), Vec::new(), Vec::new());
+        let plan = Plan { scenario: scenario(items), run_tag: "o".into(), orders, changes, arrivals };
         let evidence = Evidence { plan, history: history(), stops: Vec::new(), damage: Vec::new(), edited: Vec::new() };
         Self { evidence, stores, now_ms: 1_000, phase: Phase::Baseline }
     }
@@ -138,29 +139,20 @@ impl HandWritten {
     pub(crate) fn cancel(&mut self, order: &str) -> &mut Self {
         self.operation(Function::CancelOrder, order, &[], Outcome::Ok).status = Some("CANCELLED".into());
         self.row(order).status = "CANCELLED".into();
+        self.give_back(order)
+    }
+
+    /// The units of an order that ended are returned and back in Redis.
+    pub(crate) fn give_back(&mut self, order: &str) -> &mut Self {
         let sales: Vec<LedgerRow> = self.stores.ledger.iter().filter(|row| row.order_id == order).cloned().collect();
         for sale in sales {
-            let id = self.stores.ledger.len() as u64 + 1;
-            let returned =
-                LedgerRow { id, kind: "RETURN".into(), transaction_type: "IN".into(), token: String::new(), ..sale.clone() };
-            self.stores.ledger.push(returned);
+            let (id, epoch) = (self.stores.ledger.len() as u64 + 1, self.epoch(sale.item));
+            let (kind, transaction_type, token) = ("RETURN".into(), "IN".into(), String::new());
+            self.stores.ledger.push(LedgerRow { id, kind, transaction_type, token, epoch, ..sale.clone() });
             self.event("APPLY_DELTA", &format!("C.{order}"), order, (sale.item, sale.quantity));
             move_stock(&mut self.stores, sale.item, sale.quantity);
             self.inventory(sale.item).current_stock += sale.quantity;
         }
-        self
-    }
-
-    /// A restock that is acknowledged and whose units are there.
-    pub(crate) fn restock(&mut self, sku: u64, qty: u32) -> &mut Self {
-        self.operation(Function::Restock, "", &[(sku, qty)], Outcome::Ok);
-        let (item, quantity, id) = (item(sku), i64::from(qty), self.stores.ledger.len() as u64 + 1);
-        let order_id = format!("rst.{id}");
-        let (kind, transaction_type, token) = ("RESTOCK".to_owned(), "IN".to_owned(), String::new());
-        self.event("APPLY_DELTA", &order_id, &order_id, (item, quantity));
-        self.stores.ledger.push(LedgerRow { id, order_id, item, kind, transaction_type, quantity, epoch: 1, token });
-        move_stock(&mut self.stores, item, quantity);
-        self.inventory(item).current_stock += quantity;
         self
     }
 
@@ -209,33 +201,28 @@ impl HandWritten {
     fn witness(&self, order: &str, sku: u64, qty: u32) -> Witness {
         let redis = &self.stores.redis[&item(sku)];
         let token = redis.records[order].split('|').next().unwrap().to_owned();
-        let (epoch, version) = (1, redis.meta_number("version").unwrap().cast_unsigned());
+        let (epoch, version) = (self.epoch(item(sku)), redis.meta_number("version").unwrap().cast_unsigned());
         Witness { item: item(sku), qty, token, epoch, version, stock_after: redis.stock_units() }
     }
 
-    fn event(&mut self, event_type: &str, event_id: &str, order: &str, (item, quantity): (ItemId, i64)) {
-        let (id, status) = (self.stores.outbox.len() as u64 + 1, "DONE".to_owned());
+    /// The epoch of an item.
+    pub(crate) fn epoch(&self, item: ItemId) -> u64 {
+        self.stores.redis[&item].meta["epoch"].parse().unwrap()
+    }
+
+    pub(crate) fn event(&mut self, event_type: &str, event_id: &str, order: &str, (item, quantity): (ItemId, i64)) {
+        let (id, epoch, status) = (self.stores.outbox.len() as u64 + 1, self.epoch(item), "DONE".to_owned());
         let (event_id, event_type, order_id) = (event_id.into(), event_type.into(), order.into());
-        let row = OutboxRow {
-            id,
-            event_id,
-            event_type,
-            order_id,
-            item,
-            quantity,
-            epoch: 1,
-            status,
-            attempts: 0,
-            last_error: String::new(),
-        };
+        let row =
+            OutboxRow { id, event_id, event_type, order_id, item, quantity, epoch, status, attempts: 0, last_error: String::new() };
         self.stores.outbox.push(row);
     }
 
-    fn row(&mut self, order: &str) -> &mut OrderRow {
+    pub(crate) fn row(&mut self, order: &str) -> &mut OrderRow {
         self.stores.orders.iter_mut().find(|row| row.order_id == order).unwrap()
     }
 
-    fn inventory(&mut self, item: ItemId) -> &mut InventoryRow {
+    pub(crate) fn inventory(&mut self, item: ItemId) -> &mut InventoryRow {
         self.stores.inventory.iter_mut().find(|row| row.item == item).unwrap()
     }
 }
@@ -280,7 +267,7 @@ fn open(stores: &mut Snapshot, sale: &SaleItem) {
     stores.redis.insert(item, RedisItem { stock: Some(units.to_string()), meta, ..RedisItem::default() });
 }
 
-fn move_stock(stores: &mut Snapshot, item: ItemId, by: i64) {
+pub(crate) fn move_stock(stores: &mut Snapshot, item: ItemId, by: i64) {
     let redis = stores.redis.get_mut(&item).unwrap();
     let (left, version) = (redis.stock_units().unwrap() + by, redis.meta_number("version").unwrap() + 1);
     redis.stock = Some(left.to_string());
@@ -303,16 +290,7 @@ fn history() -> History {
 }
 
 fn scenario(items: Vec<SaleItem>) -> Scenario {
-    let mix = Mix {
-        users: 1,
-        duplicates: 0.1,
-        concurrent_duplicates: 0.0,
-        cancels: 0.0,
-        payments: 0.0,
-        reads: 0.0,
-        think_ms: (0, 0),
-        quantity_max: 3,
-    };
+    let mix = Mix { duplicates: 0.1, quantity_max: 3, ..Mix::default() };
     Scenario {
         name: "hand_written".into(),
         seed: Seed(1),

@@ -1,5 +1,5 @@
-//! The balance of each item is the sum of its ledger: `current_stock = Σ IN − Σ OUT`, nothing is put aside by the order flow, and
-//! what open sales hold is covered.
+//! The balance of each item is the sum of its ledger: `current_stock = Σ IN − Σ OUT`, exactly what the operator put aside is put aside
+//! (the order flow never changes it), and what open sales hold is covered.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ fn examine(case: &Case<'_>) -> Examination {
         items += sums.len();
         rows += view.stop.snapshot.ledger.len();
         for (item, sums) in sums {
-            for (drift, what) in breaches(view, item, sums) {
+            for (drift, what) in breaches(case, view, item, sums) {
                 violations.add_weighed(drift.unsigned_abs(), || {
                     story::of_item(case, item, drift, format!("item {item}: {what} {}", view.name()))
                 });
@@ -58,8 +58,21 @@ fn sums(view: StopView<'_>) -> BTreeMap<ItemId, Sums> {
     sums
 }
 
+/// What is put aside beside what the operator asked for. Without a whole history nobody knows what was asked.
+fn put_aside(case: &Case<'_>, item: ItemId, locked: i64) -> Option<(i64, String)> {
+    let supply = case.supplies.get(&item).copied().unwrap_or_default();
+    let (least, most) = supply.held_back();
+    let (least, most) = (least.cast_signed(), most.cast_signed());
+    let whole = case.history_is_sound() && case.evidence.history.tail.is_some();
+    if (least..=most).contains(&locked) || (!whole && locked >= 0) {
+        return None;
+    }
+    let asked = if most == 0 { "nobody put units aside".to_owned() } else { format!("{least} to {most} units were put aside") };
+    Some((locked, format!("locked_stock is {locked}, and {asked}")))
+}
+
 /// Broken rules of one item, each with the units that it is off by.
-fn breaches(view: StopView<'_>, item: ItemId, sums: Sums) -> Vec<(i64, String)> {
+fn breaches(case: &Case<'_>, view: StopView<'_>, item: ItemId, sums: Sums) -> Vec<(i64, String)> {
     let Some(row) = view.items().get(&item).and_then(|rows| rows.inventory) else {
         return vec![(sums.added - sums.out, "it has ledger rows and no balance".to_owned())];
     };
@@ -71,9 +84,7 @@ fn breaches(view: StopView<'_>, item: ItemId, sums: Sums) -> Vec<(i64, String)> 
         let what = format!("current_stock is {current}, the ledger sums to {due} ({} in, {} out)", sums.added, sums.out);
         breaches.push((current - due, what));
     }
-    if locked != 0 {
-        breaches.push((locked, format!("locked_stock is {locked}, and nobody put units aside")));
-    }
+    breaches.extend(put_aside(case, item, locked));
     if locked < 0 || locked > current {
         breaches.push((locked, format!("locked_stock is {locked} with a current_stock of {current}")));
     }

@@ -2,7 +2,7 @@
 //!
 //! Observed: replies during the run (one that was sent after another was answered must not show an earlier state), every stop, and
 //! the final reads through each api process. Those come after the snapshot, so they may be ahead of the row where something was
-//! on its way, and never behind it. A process that gave no definite answer shows nothing and is not counted.
+//! on its way, and never behind it. An unpaid order does not stand for ever: long after its time it is stuck. A process that gave no definite answer shows nothing and is not counted.
 
 use super::case::{Case, Dealings, StopView};
 use super::claim::{Claim, Examination, Part, Violations};
@@ -27,6 +27,9 @@ const NONE: &str = "none";
 /// What the reply to a cancel shows: an order that was cancelled, or a tombstone for an id that no order had.
 const GONE: &str = "CANCELLED or FENCED";
 
+/// How late an expiry may be. The worker looks every second; the rest allows for its backlog and for the clock of the database.
+const EXPIRY_LATE_MS: i64 = 20_000;
+
 fn examine(case: &Case<'_>) -> Examination {
     let mut violations = Violations::default();
     let mut examined = 0;
@@ -41,7 +44,8 @@ fn examine(case: &Case<'_>) -> Examination {
         }
         for view in &stops {
             examined += view.orders(order).count();
-            for what in [wrong_combination(*view, order), behind_replies(*view, order, &seen)].into_iter().flatten() {
+            let findings = [wrong_combination(*view, order), behind_replies(*view, order, &seen), overdue(case, *view, order)];
+            for what in findings.into_iter().flatten() {
                 report(name, format!("{what} {}", view.name()));
             }
         }
@@ -157,6 +161,15 @@ fn wrong_combination(view: StopView<'_>, order: OrderNumber) -> Option<String> {
     unsold.then(|| format!("order {} without any sale", row.status))
 }
 
+/// An unpaid order that stands although its time was over long before the stores were read.
+fn overdue(case: &Case<'_>, view: StopView<'_>, order: OrderNumber) -> Option<String> {
+    let row = view.order(order).filter(|row| row.status == "CREATED")?;
+    let wall_ms = case.evidence.history.head.as_ref()?.wall_start_ms.cast_signed();
+    let read_ms = wall_ms.saturating_add((view.stop.quiescence.ended.nanos() / 1_000_000).cast_signed());
+    let late_ms = read_ms.saturating_sub(row.expire_at_ms?);
+    (late_ms > EXPIRY_LATE_MS).then(|| format!("it is CREATED {late_ms} ms after it was to expire"))
+}
+
 fn returns(view: StopView<'_>, order: OrderNumber, sale: &LedgerRow) -> usize {
     view.ledger(order).filter(|row| row.kind == "RETURN" && row.item == sale.item).count()
 }
@@ -200,8 +213,9 @@ fn may_move_on(case: &Case<'_>, order: Option<OrderNumber>, row: &str, read: &st
     let asked_for = |function: Function| cut_off || order.is_some_and(|order| case.dealings(order).possibly(function).is_some());
     let created = row != NONE || asked_for(Function::CreateOrder);
     let moved = match read {
-        "CREATED" | "EXPIRED" | "REFUNDED" => true,
+        "CREATED" | "EXPIRED" => true,
         "PAID" => asked_for(Function::PayOrder),
+        "REFUNDED" => asked_for(Function::RefundOrder),
         "CANCELLED" => asked_for(Function::CancelOrder),
         _ => false,
     };

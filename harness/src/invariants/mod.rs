@@ -9,6 +9,7 @@
 pub mod evidence;
 pub mod verdict;
 
+mod asked;
 mod case;
 mod claim;
 mod holdings;
@@ -39,6 +40,8 @@ mod user_quota_respected;
 
 #[cfg(test)]
 mod hand_written;
+#[cfg(test)]
+mod hand_written_changes;
 #[cfg(test)]
 mod tests;
 

@@ -92,9 +92,12 @@ fn over_by_clients(case: &Case<'_>, violations: &mut Violations) -> usize {
     accepted
 }
 
-fn may_be_undone(case: &Case<'_>, dealings: Dealings<'_>, ended: crate::clock::Offset) -> bool {
+/// Whether anybody can have ended the order: its user, or an expiry that no acknowledged payment forestalled.
+pub(crate) fn may_be_undone(case: &Case<'_>, dealings: Dealings<'_>, ended: crate::clock::Offset) -> bool {
+    let asked = [Function::CancelOrder, Function::RefundOrder].into_iter().any(|function| dealings.possibly(function).is_some());
     let first_sent = dealings.creates().map(|op| op.sent).min();
-    dealings.possibly(Function::CancelOrder).is_some() || first_sent.is_some_and(|sent| case.may_expire(sent, ended))
+    let unpaid = dealings.done(Function::PayOrder).is_none();
+    asked || (unpaid && first_sent.is_some_and(|sent| case.may_expire(sent, ended)))
 }
 
 /// A contradiction of the stock over time, in words.
@@ -108,7 +111,7 @@ pub(crate) fn tell(case: &Case<'_>, finding: &Finding) -> Violation {
     let (what, names): (String, Vec<&str>) = match finding.contradiction {
         Contradiction::Oversold { op, out, units } => {
             let what =
-                format!("item {item}: {units} more units sold while {out} of {supply} were certainly out ({tier}, {witness})");
+                format!("item {item}: {units} more units taken while {out} of {supply} were certainly out ({tier}, {witness})");
             return Violation {
                 item: Some(item),
                 units: Some(out + units.cast_signed() - supply.cast_signed()),

@@ -1,5 +1,5 @@
 //! At rest every event was delivered: none is NEW or DEAD, every sale that Redis admitted has its deduct event, everything that
-//! was given back has its increase.
+//! was given back or restocked has its increase.
 //!
 //! A sale without a token was admitted by MySQL and needs no deduct event; the same holds for items that are not in mode REDIS. Nothing
 //! tells in which mode an item was in an epoch that has ended, and a sale that was admitted in mode STRICT has a token and no event.
@@ -7,6 +7,7 @@
 
 use super::case::{Case, StopView};
 use super::claim::{Claim, Examination, Part, Violations};
+use super::evidence_is_sound::OPENING_ID;
 use super::index::{ItemRows, OrderNumber};
 use super::story;
 use super::verdict::Violation;
@@ -42,7 +43,7 @@ fn examine(case: &Case<'_>) -> Examination {
             }
         }
         for order in case.index.orders() {
-            for row in view.sales(order) {
+            for row in view.ledger(order).filter(|row| matches!(row.kind.as_str(), "SALE" | "RESTOCK")) {
                 examined += 1;
                 if let Some(missing) = missing_event(view, order, row) {
                     let name = case.index.name(order);
@@ -64,6 +65,9 @@ fn examine(case: &Case<'_>) -> Examination {
 
 fn missing_event(view: StopView<'_>, order: OrderNumber, sale: &LedgerRow) -> Option<&'static str> {
     let has = |event_type: &str| view.outbox(order).any(|row| row.event_type == event_type && row.item == sale.item);
+    if sale.kind == "RESTOCK" {
+        return (sale.order_id != OPENING_ID && !has("APPLY_DELTA")).then_some("APPLY_DELTA");
+    }
     let given_back =
         sale.transaction_type == "UNLOCK" || view.ledger(order).any(|row| row.kind == "RETURN" && row.item == sale.item);
     if !sale.token.is_empty() && deducts_later(view, sale) && !has("DEDUCT_STOCK_DB") {

@@ -1,17 +1,21 @@
 //! Draws the whole plan of a run: every order and every arrival, before anything starts.
 //!
 //! In: a checked scenario. Out: a [`Plan`], the same for the same scenario and tag. Pure. Each kind of draw has its own named
-//! stream and each order takes the same number of draws from it, so that changing one share of the mix moves nothing else.
+//! stream and each order takes the same number of draws from it, so that changing one share of the mix moves nothing else. Changes of
+//! the stock have streams of their own, in [`stock_changes`](super::stock_changes).
 
 use std::time::Duration;
 
 use rand::RngExt;
+use rand::SeedableRng;
 use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
+use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
+use super::stock_changes;
 use crate::clock::Offset;
-use crate::scenario::plan::{Action, Arrival, Plan, PlannedOrder};
+use crate::scenario::plan::{Action, Arrival, Plan, PlannedLine, PlannedOrder};
 use crate::scenario::{LoadStretch, Scenario};
 
 /// Draws the plan of a scenario that passed [`Scenario::check`]. `run_tag` names the order ids of the run.
@@ -21,7 +25,8 @@ use crate::scenario::{LoadStretch, Scenario};
 #[must_use]
 pub fn draw(scenario: &Scenario, run_tag: &str) -> Plan {
     let mut draws = Draws::new(scenario);
-    let mut plan = Plan { scenario: scenario.clone(), run_tag: run_tag.to_owned(), orders: Vec::new(), arrivals: Vec::new() };
+    let (orders, changes, arrivals) = (Vec::new(), Vec::new(), Vec::new());
+    let mut plan = Plan { scenario: scenario.clone(), run_tag: run_tag.to_owned(), orders, changes, arrivals };
     let mut start = Offset::ZERO;
     for stretch in &scenario.stretches {
         let end = start.plus(Duration::from_millis(stretch.duration_ms));
@@ -31,10 +36,14 @@ pub fn draw(scenario: &Scenario, run_tag: &str) -> Plan {
         }
         start = end;
     }
+    stock_changes::draw(&mut plan);
     // Stable: what is due at the same instant stays in the order of its drawing, so a first attempt precedes its repetition.
     plan.arrivals.sort_by_key(|arrival| arrival.due);
     plan
 }
+
+/// Of so many users one is greedy.
+const GREEDY_ONE_IN: u64 = 100;
 
 /// The gaps between new orders.
 struct Gaps(ChaCha8Rng);
@@ -60,6 +69,9 @@ struct Draws<'a> {
     instances: ChaCha8Rng,
     duplicates: ChaCha8Rng,
     endings: ChaCha8Rng,
+    carts: ChaCha8Rng,
+    greedy: ChaCha8Rng,
+    refunds: ChaCha8Rng,
     reads: ChaCha8Rng,
 }
 
@@ -76,6 +88,9 @@ impl<'a> Draws<'a> {
             instances: stream("instances"),
             duplicates: stream("duplicates"),
             endings: stream("endings"),
+            carts: stream("carts"),
+            greedy: stream("greedy"),
+            refunds: stream("refunds"),
             reads: stream("reads"),
         }
     }
@@ -85,17 +100,46 @@ impl<'a> Draws<'a> {
         let mix = &self.scenario.mix;
         let order = u32::try_from(plan.orders.len()).unwrap_or(u32::MAX);
         let item = self.weights.as_ref().map_or(0, |weights| weights.sample(&mut self.items));
-        plan.orders.push(PlannedOrder {
-            item: u32::try_from(item).unwrap_or(0),
-            quantity: self.quantities.random_range(1..=mix.quantity_max.max(1)),
-            user: self.users.random_range(1..=mix.users.max(1)),
-        });
+        let item = u32::try_from(item).unwrap_or(0);
+        let first = PlannedLine { item, quantity: self.quantities.random_range(1..=mix.quantity_max.max(1)) };
+        let (user, further) = (self.user(), self.further_lines(item));
+        plan.orders.push(PlannedOrder { first, user, further });
         let instance = self.instances.random_range(0..self.scenario.processes.api.max(1));
         let first = Arrival { due, action: Action::Create, order, instance };
         plan.arrivals.push(first);
         plan.arrivals.extend(self.repetition(first));
-        plan.arrivals.extend(self.ending(first));
+        plan.arrivals.extend(self.ending(first).into_iter().flatten());
         plan.arrivals.extend(self.read(first));
+    }
+
+    /// Anybody, or one of the greedy: the first hundredth of all users.
+    fn user(&mut self) -> u64 {
+        let mix = &self.scenario.mix;
+        let (anybody, users) = (self.users.random_range(1..=mix.users.max(1)), mix.users.max(1));
+        let (chance, greedy) = (self.greedy.random::<f64>(), self.greedy.random_range(1..=(users / GREEDY_ONE_IN).max(1)));
+        if chance < mix.greedy { greedy } else { anybody }
+    }
+
+    /// The other lines of a cart: other items, all equally likely, and perhaps the first again.
+    fn further_lines(&mut self, first: u32) -> Vec<PlannedLine> {
+        let (carts, items) = (self.scenario.mix.carts, u32::try_from(self.scenario.items.len()).unwrap_or(u32::MAX));
+        let (chance, own_seed) = (self.carts.random::<f64>(), self.carts.random::<u64>());
+        let most = carts.items_max.min(items);
+        if chance >= carts.share || most < 2 {
+            return Vec::new();
+        }
+        // As many draws as the cart needs, from a stream of its own.
+        let mut own = ChaCha8Rng::seed_from_u64(own_seed);
+        let others = own.random_range(2..=most) - 1;
+        let picks = index::sample(&mut own, (items - 1) as usize, others as usize);
+        let mut named: Vec<u32> = picks.iter().filter_map(|place| u32::try_from(place).ok()).collect();
+        // Places are among the items without the first.
+        named.iter_mut().for_each(|item| *item += u32::from(*item >= first));
+        if own.random::<f64>() < carts.named_twice {
+            named.push(first);
+        }
+        let quantity_max = self.scenario.mix.quantity_max.max(1);
+        named.into_iter().map(|item| PlannedLine { item, quantity: own.random_range(1..=quantity_max) }).collect()
     }
 
     fn repetition(&mut self, first: Arrival) -> Option<Arrival> {
@@ -113,17 +157,21 @@ impl<'a> Draws<'a> {
         }
     }
 
-    /// A user cancels or pays, never both.
-    fn ending(&mut self, first: Arrival) -> Option<Arrival> {
+    /// A user cancels or pays, never both; who paid may give the order back after another pause.
+    fn ending(&mut self, first: Arrival) -> [Option<Arrival>; 2] {
         let mix = &self.scenario.mix;
         let chance: f64 = self.endings.random();
-        let later = later(self.scenario, &mut self.endings, first, Action::Cancel);
+        let cancel = later(self.scenario, &mut self.endings, first, Action::Cancel);
+        let pay = Arrival { action: Action::Pay, ..cancel };
+        let refund = later(self.scenario, &mut self.refunds, pay, Action::Refund);
         if chance < mix.cancels {
-            Some(later)
+            [Some(cancel), None]
         } else if chance < mix.cancels + mix.payments {
-            Some(Arrival { action: Action::Pay, ..later })
+            [Some(pay), None]
+        } else if chance < mix.cancels + mix.payments + mix.refunds {
+            [Some(pay), Some(refund)]
         } else {
-            None
+            [None, None]
         }
     }
 
@@ -152,7 +200,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::scenario::{ItemId, Limits, Mix, Phase, Processes, Promises, SaleItem};
+    use crate::scenario::{Carts, ItemId, Limits, Mix, Operator, Phase, Processes, Promises, SaleItem};
     use crate::seed::Seed;
 
     fn scenario() -> Scenario {
@@ -172,6 +220,7 @@ mod tests {
                 reads: 0.05,
                 think_ms: (100, 300),
                 quantity_max: 3,
+                ..Mix::default()
             },
             processes: Processes { api: 3, worker: 1 },
             limits: Limits::default(),
@@ -220,10 +269,13 @@ mod tests {
             assert!(near(of(&plan, action).len(), orders, share), "{action:?}");
         }
         for (item, share) in [(0, 0.8), (1, 0.1), (2, 0.1)] {
-            assert!(near(plan.orders.iter().filter(|order| order.item == item).count(), orders, share), "item {item}");
+            assert!(near(plan.orders.iter().filter(|order| order.first.item == item).count(), orders, share), "item {item}");
         }
         for quantity in 1..=3 {
-            assert!(near(plan.orders.iter().filter(|order| order.quantity == quantity).count(), orders, 1.0 / 3.0), "{quantity}");
+            assert!(
+                near(plan.orders.iter().filter(|order| order.first.quantity == quantity).count(), orders, 1.0 / 3.0),
+                "{quantity}"
+            );
         }
         assert!(plan.orders.iter().all(|order| (1..=50).contains(&order.user)));
         for instance in 0..3 {
@@ -288,6 +340,69 @@ mod tests {
         }
         assert!(of(&more, Action::Read).is_empty());
         assert_eq!(of(&more, Action::Repeat).len(), more.orders.len());
+    }
+
+    #[test]
+    fn carts_name_several_items_within_their_bounds_and_some_name_the_first_twice() {
+        let mut carts = scenario();
+        carts.mix.carts = Carts { share: 0.4, items_max: 3, named_twice: 0.25 };
+        let plan = draw(&carts, "t");
+        let of_several: Vec<&PlannedOrder> = plan.orders.iter().filter(|order| !order.further.is_empty()).collect();
+        assert!(near(of_several.len(), plan.orders.len(), 0.4));
+        let different = |order: &PlannedOrder| order.lines().map(|line| line.item).collect::<std::collections::BTreeSet<_>>().len();
+        assert!(of_several.iter().all(|order| (2..=3).contains(&different(order))));
+        assert!(of_several.iter().all(|order| order.lines().all(|line| line.item < 3 && (1..=3).contains(&line.quantity))));
+        let of_three = of_several.iter().filter(|order| different(order) == 3).count();
+        assert!(near(of_three, of_several.len(), 0.5));
+        let twice = |order: &&&PlannedOrder| order.further.iter().filter(|line| line.item == order.first.item).count() == 1;
+        assert!(near(of_several.iter().filter(twice).count(), of_several.len(), 0.25));
+        let (plain, lone) = (draw(&scenario(), "t"), PlannedOrder { further: Vec::new(), ..plan.orders[0].clone() });
+        assert_eq!((plain.arrivals, plain.orders[0].clone()), (plan.arrivals, lone), "carts move no other draw");
+    }
+
+    #[test]
+    fn one_user_in_a_hundred_is_greedy() {
+        let mut greedy = scenario();
+        (greedy.mix.users, greedy.mix.greedy) = (5_000, 0.3);
+        let plan = draw(&greedy, "t");
+        let theirs = plan.orders.iter().filter(|order| order.user <= 50).count();
+        assert!(near(theirs, plan.orders.len(), 0.3 + 0.7 * 0.01), "{theirs}");
+    }
+
+    #[test]
+    fn a_refund_follows_a_payment_of_the_same_order() {
+        let mut refunds = scenario();
+        refunds.mix.refunds = 0.2;
+        let plan = draw(&refunds, "t");
+        let paid: HashMap<u32, Offset> = of(&plan, Action::Pay).into_iter().map(|arrival| (arrival.order, arrival.due)).collect();
+        let back = of(&plan, Action::Refund);
+        assert!(near(back.len(), plan.orders.len(), 0.2) && near(paid.len(), plan.orders.len(), 0.5));
+        assert!(back.iter().all(|refund| refund.due >= paid[&refund.order].plus(Duration::from_millis(100))));
+    }
+
+    #[test]
+    fn changes_of_stock_lie_within_the_load_and_every_second_hold_is_released_after_it() {
+        let mut changes = scenario();
+        changes.mix.operator = Operator { restocks: 40, cuts: 30, holds: 20, units_max: 5 };
+        let plan = draw(&changes, "t");
+        let count = |action| of(&plan, action).len();
+        assert_eq!([Action::Restock, Action::Cut, Action::Hold, Action::Release].map(count), [40, 30, 20, 10]);
+        assert_eq!(plan.changes.len(), 100);
+        assert!(plan.changes.iter().all(|change| (1..=5).contains(&change.quantity) && change.item < 3));
+        for release in of(&plan, Action::Release) {
+            let hold = of(&plan, Action::Hold).into_iter().find(|hold| hold.order + 1 == release.order).unwrap();
+            assert!(release.due > hold.due);
+            assert_eq!(plan.changes[release.order as usize], plan.changes[hold.order as usize]);
+        }
+        let end = Offset::from_millis(changes.load_ms());
+        assert!(
+            plan.arrivals.iter().filter(|it| it.action.is_of_operator()).all(|it| it.due < end || it.action == Action::Release)
+        );
+        let plain: Vec<Arrival> = plan.arrivals.iter().copied().filter(|arrival| !arrival.action.is_of_operator()).collect();
+        assert_eq!((plain, plan.orders), {
+            let plain = draw(&scenario(), "t");
+            (plain.arrivals, plain.orders)
+        });
     }
 
     #[test]

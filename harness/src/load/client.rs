@@ -1,10 +1,9 @@
 //! One request and its record: the HTTP client of the load.
 //!
 //! In: what to ask, when it was due. Out: an invoke record before the first byte leaves, a complete record when the fate is
-//! known, and that fate. Maps what a socket does to the three outcomes; what replies mean is in [`crate::target::http`].
+//! known, and that fate. Maps what a socket does to the three outcomes; what replies mean is in [`crate::target`].
 //! Retries nothing.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,19 +11,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
-use hyper::{Method, Request, Response};
+use hyper::{Request, Response};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use super::LoadError;
+use super::ask::Ask;
 use super::connections::{Connection, Connections, Lease};
 use super::progress::Progress;
 use crate::clock::Offset;
 use crate::history::HistoryError;
-use crate::history::record::{Complete, FailCode, Function, InfoCause, Invoke, ItemQuantity, OpId, Outcome, Record};
+use crate::history::record::{Complete, FailCode, InfoCause, OpId, Outcome, Record};
 use crate::history::recorder::Recorder;
-use crate::target::http::{CreateOrder, Line, Reading, read_reply};
+use crate::stack::Endpoints;
+use crate::target::http::Reading;
 
 /// Longest reply body that is read: 64 KiB.
 const BODY_MAX: usize = 64 * 1024;
@@ -39,30 +39,14 @@ const EXCERPT_MAX: usize = 300;
 #[derive(Debug)]
 pub(crate) struct Client {
     instances: Vec<Connections>,
+    /// Admin listeners of the same processes.
+    admins: Vec<Connections>,
+    admin_token: String,
     recorder: Recorder,
     progress: Arc<Progress>,
     timeout: Duration,
     next_connection: AtomicU64,
     notes: AtomicU64,
-}
-
-/// One request to be made.
-#[derive(Debug, Clone)]
-pub(crate) struct Ask {
-    /// Creates, pays, cancels or reads an order.
-    pub(crate) function: Function,
-    /// Order id.
-    pub(crate) order: String,
-    /// User of the order.
-    pub(crate) user: u64,
-    /// What the order is for.
-    pub(crate) line: ItemQuantity,
-    /// When it is due.
-    pub(crate) due: Offset,
-    /// Index of the api process.
-    pub(crate) instance: u16,
-    /// Whether the body says that this id was sent before.
-    pub(crate) retry: bool,
 }
 
 /// Fate of a request.
@@ -86,9 +70,12 @@ struct Exchange {
 
 impl Client {
     /// A client that has dialled nothing yet.
-    pub(crate) fn new(addresses: &[SocketAddr], recorder: &Recorder, progress: &Arc<Progress>, request_timeout_ms: u64) -> Self {
+    pub(crate) fn new(endpoints: &Endpoints, recorder: &Recorder, progress: &Arc<Progress>, request_timeout_ms: u64) -> Self {
+        let admins = endpoints.admin.iter().filter(|(role, _)| role.starts_with("api")).map(|(_, address)| *address);
         Self {
-            instances: addresses.iter().copied().map(Connections::new).collect(),
+            instances: endpoints.api.iter().copied().map(Connections::new).collect(),
+            admins: admins.map(Connections::new).collect(),
+            admin_token: endpoints.admin_token.clone(),
             recorder: recorder.clone(),
             progress: Arc::clone(progress),
             timeout: Duration::from_millis(request_timeout_ms),
@@ -104,15 +91,16 @@ impl Client {
     /// # Errors
     /// The process is not there, or the recorder is gone. Whatever the service does is an [`Answer`].
     pub(crate) async fn ask(&self, ask: &Ask) -> Result<Answer, LoadError> {
-        let missing = LoadError::NoInstance { wanted: ask.instance, there: self.instances.len() };
-        let connections = self.instances.get(usize::from(ask.instance)).ok_or(missing)?;
-        let request = request(ask, connections.host())?;
+        let listeners = if ask.function.changes_stock() { &self.admins } else { &self.instances };
+        let missing = LoadError::NoInstance { wanted: ask.instance, there: listeners.len() };
+        let connections = listeners.get(usize::from(ask.instance)).ok_or(missing)?;
+        let request = ask.request(connections.host(), &self.admin_token)?;
         let lease = connections.lease(&self.next_connection);
         let op = self.recorder.next_op();
-        let sent = self.recorder.record(Record::Invoke(invoke(op, ask, lease.number()))).await?;
+        let sent = self.recorder.record(Record::Invoke(ask.invoke(op, lease.number()))).await?;
         self.progress.add_sent();
         let deadline = Instant::from_std(self.recorder.clock().instant(sent.plus(self.timeout)));
-        let exchange = exchange(connections, lease, request, (&ask.order, deadline)).await;
+        let exchange = exchange(connections, lease, request, (ask, deadline)).await;
         let at = self.recorder.clock().now();
         let answer = Answer { outcome: exchange.reading.outcome, at };
         self.progress.add_outcome(answer.outcome);
@@ -136,53 +124,14 @@ impl Client {
     }
 }
 
-fn request(ask: &Ask, host: HeaderValue) -> Result<Request<Full<Bytes>>, LoadError> {
-    let failed = |why: String| LoadError::Failed { act: "write a request", why };
-    let (method, path) = match ask.function {
-        Function::CreateOrder => (Method::POST, "/orders".to_owned()),
-        Function::PayOrder => (Method::POST, format!("/orders/{}/pay", ask.order)),
-        Function::CancelOrder => (Method::POST, format!("/orders/{}/cancel", ask.order)),
-        Function::ReadOrder => (Method::GET, format!("/orders/{}", ask.order)),
-        Function::Restock | Function::ReadStock => return Err(failed(format!("{} is not for this client", ask.function.name()))),
-    };
-    let mut request = Request::builder().method(method).uri(path).header(HOST, host);
-    let mut body = Bytes::new();
-    if ask.function == Function::CreateOrder {
-        request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        body = create_body(ask).map_err(|error| failed(error.to_string()))?;
-    }
-    request.body(Full::new(body)).map_err(|error| failed(error.to_string()))
-}
-
-fn create_body(ask: &Ask) -> Result<Bytes, serde_json::Error> {
-    let ItemQuantity { item, qty } = ask.line;
-    let lines = [Line { store_id: item.store, product_id: item.product, sku_id: item.sku, quantity: qty }];
-    let order = CreateOrder { order_id: &ask.order, user_id: ask.user, items: lines.as_slice().into(), retry: ask.retry };
-    serde_json::to_vec(&order).map(Bytes::from)
-}
-
-fn invoke(op: OpId, ask: &Ask, conn: u64) -> Invoke {
-    Invoke {
-        op,
-        proc: op.0,
-        f: ask.function,
-        order: ask.order.clone(),
-        user: ask.user,
-        items: if ask.function == Function::ReadOrder { Vec::new() } else { vec![ask.line] },
-        due: ask.due,
-        instance: ask.instance,
-        conn,
-    }
-}
-
 fn complete(op: OpId, http: Option<u16>, reading: Reading) -> Complete {
     let Reading { outcome, witness, status, short } = reading;
     Complete { op, outcome, http, witness, status, short }
 }
 
-/// Sends `request` and reads the whole reply, which is to speak of the order named in `until`, before the deadline in it.
-async fn exchange(connections: &Connections, lease: Lease, request: Request<Full<Bytes>>, until: (&str, Instant)) -> Exchange {
-    let (order, deadline) = until;
+/// Sends `request` and reads the whole reply, which is to speak of what is asked in `until`, before the deadline in it.
+async fn exchange(connections: &Connections, lease: Lease, request: Request<Full<Bytes>>, until: (&Ask, Instant)) -> Exchange {
+    let (ask, deadline) = until;
     let mut connection = match timeout_at(deadline, connections.open(lease)).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(why)) => return Exchange::not_sent(Some(why)),
@@ -192,7 +141,7 @@ async fn exchange(connections: &Connections, lease: Lease, request: Request<Full
         Err(_) => Exchange::doubt(InfoCause::Timeout, None),
         Ok(Err(error)) if error.message().is_some() => Exchange::not_sent(None),
         Ok(Err(_)) => Exchange::doubt(InfoCause::ConnectionLost, None),
-        Ok(Ok(reply)) => Exchange::of_reply(connection, reply, order, deadline).await,
+        Ok(Ok(reply)) => Exchange::of_reply(connection, reply, ask, deadline).await,
     }
 }
 
@@ -211,19 +160,19 @@ impl Exchange {
         Self { reading, http, surprise: None, connection: None }
     }
 
-    async fn of_reply(connection: Connection, reply: Response<Incoming>, order: &str, deadline: Instant) -> Self {
+    async fn of_reply(connection: Connection, reply: Response<Incoming>, ask: &Ask, deadline: Instant) -> Self {
         let http = reply.status().as_u16();
         match timeout_at(deadline, Limited::new(reply.into_body(), BODY_MAX).collect()).await {
             Err(_) => Self::doubt(InfoCause::Timeout, Some(http)),
             // Too long is what the contract does not know; anything else is a connection that broke inside the body.
             Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
                 let surprise = Some(format!("a body of over {BODY_MAX} bytes"));
-                Self { reading: read_reply(http, b"", order), http: Some(http), surprise, connection: None }
+                Self { reading: ask.read(http, b""), http: Some(http), surprise, connection: None }
             }
             Ok(Err(_)) => Self::doubt(InfoCause::ConnectionLost, Some(http)),
             Ok(Ok(body)) => {
                 let body = body.to_bytes();
-                let reading = read_reply(http, &body, order);
+                let reading = ask.read(http, &body);
                 let surprise = matches!(reading.outcome, Outcome::Info(_)).then(|| excerpt(&body));
                 Self { reading, http: Some(http), surprise, connection: Some(connection) }
             }

@@ -16,7 +16,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::LoadError;
-use super::client::{Ask, Client};
+use super::ask::Ask;
+use super::client::Client;
 use super::progress::Progress;
 use crate::clock::Offset;
 use crate::history::record::{FailCode, Function, ItemQuantity, Outcome, PhaseMark, Record};
@@ -130,7 +131,7 @@ impl<'a> Drain<'a> {
         let limits = &plan.scenario.limits;
         Self {
             plan,
-            client: Client::new(&endpoints.api, recorder, &Arc::new(Progress::default()), limits.request_timeout_ms),
+            client: Client::new(endpoints, recorder, &Arc::new(Progress::default()), limits.request_timeout_ms),
             instances: u16::try_from(endpoints.api.len()).unwrap_or(u16::MAX),
             slots: Semaphore::new(IN_FLIGHT_MAX),
             next_user: AtomicU64::new(plan.scenario.mix.users + 1),
@@ -210,6 +211,7 @@ impl<'a> Drain<'a> {
         Ok(false)
     }
 
+    /// Orders one unit; pays it at once where it would expire before the drain ends.
     async fn order(&self, item: u32, attempt: u64, instance: u16) -> Result<Outcome, LoadError> {
         let closed = |error: tokio::sync::AcquireError| LoadError::Failed { act: "wait for a slot", why: error.to_string() };
         let _slot = self.slots.acquire().await.map_err(closed)?;
@@ -217,11 +219,16 @@ impl<'a> Drain<'a> {
             function: Function::CreateOrder,
             order: format!("{}-d{item}-{attempt}", self.plan.run_tag),
             user: self.next_user.fetch_add(1, Ordering::Relaxed),
-            line: ItemQuantity { item: self.plan.scenario.items[item as usize].item, qty: 1 },
+            lines: vec![ItemQuantity { item: self.plan.scenario.items[item as usize].item, qty: 1 }],
             due: self.recorder.clock().now(),
             instance,
             retry: false,
         };
-        Ok(self.client.ask(&ask).await?.outcome)
+        let outcome = self.client.ask(&ask).await?.outcome;
+        if outcome == Outcome::Ok && self.plan.scenario.waits_for_expiry() {
+            let due = self.recorder.clock().now();
+            self.client.ask(&Ask { function: Function::PayOrder, due, ..ask }).await?;
+        }
+        Ok(outcome)
     }
 }

@@ -3,12 +3,14 @@
 //! In: a plan and the [`Endpoints`](crate::stack::Endpoints). Out: records in the history. Knows nothing of faults; retries nothing.
 
 pub mod arrivals;
+mod ask;
 mod client;
 mod connections;
 pub mod drain;
 pub mod open_loop;
 mod pacer;
 pub mod progress;
+mod stock_changes;
 
 use crate::history::HistoryError;
 

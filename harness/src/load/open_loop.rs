@@ -12,13 +12,14 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::LoadError;
-use super::client::{Ask, Client};
+use super::ask::Ask;
+use super::client::Client;
 use super::pacer::Alarm;
 use super::progress::{Counts, Progress};
 use crate::clock::Offset;
 use crate::history::record::{Function, ItemQuantity, Outcome, PhaseMark, Record, Shed, ShedCause};
 use crate::history::recorder::Recorder;
-use crate::scenario::plan::{Action, Arrival, Plan};
+use crate::scenario::plan::{Action, Arrival, Plan, PlannedLine};
 use crate::stack::Endpoints;
 
 /// Shortest pause between two batches of arrivals. Half a millisecond keeps the lag that batching adds below the service levels
@@ -105,7 +106,7 @@ impl<'a> OpenLoop<'a> {
     fn new(plan: &'a Plan, endpoints: &Endpoints, recorder: &'a Recorder, progress: &Arc<Progress>) -> Self {
         let limits = &plan.scenario.limits;
         let shared = Shared {
-            client: Client::new(&endpoints.api, recorder, progress, limits.request_timeout_ms),
+            client: Client::new(endpoints, recorder, progress, limits.request_timeout_ms),
             progress: Arc::clone(progress),
             orders: plan.orders.iter().map(|_| Attempts::default()).collect(),
         };
@@ -192,7 +193,7 @@ impl<'a> OpenLoop<'a> {
 
     /// Why the arrival cannot be sent, if so.
     fn obstacle(&mut self, arrival: &Arrival) -> Result<Option<ShedCause>, LoadError> {
-        if matches!(arrival.action, Action::Pay | Action::Cancel) {
+        if matches!(arrival.action, Action::Pay | Action::Cancel | Action::Refund) {
             let attempts = &self.shared.orders[arrival.order as usize];
             match (attempts.sent.load(Ordering::Relaxed), attempts.refused.load(Ordering::Relaxed)) {
                 // The order itself was shed, so what follows from it is our fault too.
@@ -209,29 +210,45 @@ impl<'a> OpenLoop<'a> {
 
     async fn shed(&self, arrival: &Arrival, why: ShedCause) -> Result<(), LoadError> {
         self.shared.progress.add_shed(why);
-        let shed = Shed { due: self.due(arrival), f: function(arrival.action), order: self.plan.order_id(arrival.order), why };
+        let shed = Shed { due: self.due(arrival), f: function(arrival.action), order: self.id(arrival), why };
         self.recorder.record(Record::Shed(shed)).await?;
         Ok(())
     }
 
     fn send(&mut self, arrival: Arrival) {
+        let (user, lines) = self.user_and_lines(&arrival);
         let order = arrival.order as usize;
-        let first_due = *self.first_due[order].get_or_insert(arrival.due);
-        let planned = self.plan.orders[order];
+        let creates = function(arrival.action) == Function::CreateOrder;
+        let retry = creates && arrival.due > *self.first_due[order].get_or_insert(arrival.due);
         let ask = Ask {
             function: function(arrival.action),
-            order: self.plan.order_id(arrival.order),
-            user: planned.user,
-            line: ItemQuantity { item: self.plan.scenario.items[planned.item as usize].item, qty: planned.quantity },
+            order: self.id(&arrival),
+            user,
+            lines,
             due: self.due(&arrival),
             instance: arrival.instance,
-            retry: arrival.action == Action::Repeat && arrival.due > first_due,
+            retry,
         };
-        if ask.function == Function::CreateOrder {
+        if creates {
             self.shared.orders[order].sent.fetch_add(1, Ordering::Relaxed);
         }
         let shared = Arc::clone(&self.shared);
         self.open.spawn(async move { shared.request(order, &ask).await });
+    }
+
+    /// The id of the order, or of the change of stock.
+    fn id(&self, arrival: &Arrival) -> String {
+        if arrival.action.is_of_operator() { self.plan.change_id(arrival.order) } else { self.plan.order_id(arrival.order) }
+    }
+
+    fn user_and_lines(&self, arrival: &Arrival) -> (u64, Vec<ItemQuantity>) {
+        let (at, items) = (arrival.order as usize, &self.plan.scenario.items);
+        let line = |line: PlannedLine| ItemQuantity { item: items[line.item as usize].item, qty: line.quantity };
+        if arrival.action.is_of_operator() {
+            return (0, vec![line(self.plan.changes[at])]);
+        }
+        let planned = &self.plan.orders[at];
+        (planned.user, planned.lines().map(line).collect())
     }
 
     /// Accounts for what will not be sent any more: what was due already is shed, the rest never came to be due.
@@ -270,7 +287,12 @@ const fn function(action: Action) -> Function {
         Action::Create | Action::Repeat => Function::CreateOrder,
         Action::Cancel => Function::CancelOrder,
         Action::Pay => Function::PayOrder,
+        Action::Refund => Function::RefundOrder,
         Action::Read => Function::ReadOrder,
+        Action::Restock => Function::Restock,
+        Action::Cut => Function::CutStock,
+        Action::Hold => Function::HoldStock,
+        Action::Release => Function::ReleaseStock,
     }
 }
 

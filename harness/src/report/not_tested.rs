@@ -35,7 +35,10 @@ fn operations(evidence: &Evidence) -> Vec<String> {
         absent(Function::CreateOrder, "Orders: none was sent."),
         absent(Function::CancelOrder, "Cancellations: none was sent."),
         absent(Function::PayOrder, "Payments: none was sent."),
+        absent(Function::RefundOrder, "Refunds of paid orders: none was sent."),
         absent(Function::Restock, "Restocks during the sale."),
+        absent(Function::CutStock, "Stock cuts during the sale."),
+        absent(Function::HoldStock, "Stock held back during the sale."),
         carts,
         drain,
     ]
@@ -54,6 +57,7 @@ fn shape(scenario: &Scenario) -> Vec<String> {
         absent(scenario.items.len() == 1, "A sale of several items."),
         absent(scenario.processes.api == 1, "Several api processes side by side."),
         absent(scenario.processes.worker == 1, "Several worker processes side by side."),
+        absent(scenario.promises.limit_per_user == 0, "A purchase limit per user."),
         (ttl_ms > scenario.load_ms())
             .then(|| format!("Expiry of unpaid orders: they live {} s, longer than the load.", ttl_ms / 1_000)),
     ]

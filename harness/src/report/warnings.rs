@@ -47,7 +47,8 @@ fn unsettled(evidence: &Evidence) -> Vec<String> {
         let left = &stop.quiescence.backlog;
         let (outbox, locks, sales) = (count(left.outbox_new), count(left.locks), count(left.sales_in_lock));
         let what = text(stop.quiescence.rest)?;
-        Some(format!("The backlog after the {} {what}: outbox {outbox}, locks {locks}, sales in LOCK {sales}.", stop.after))
+        let unpaid = if left.unpaid > 0 { format!(", unpaid orders {}", count(left.unpaid)) } else { String::new() };
+        Some(format!("The backlog after the {} {what}: outbox {outbox}, locks {locks}, sales in LOCK {sales}{unpaid}.", stop.after))
     };
     evidence.stops.iter().filter_map(line).collect()
 }

@@ -96,8 +96,9 @@ async fn sell_watched(run: Run<'_>, stack: &Stack, gathered: &mut Gathered) -> R
 async fn sell_and_stop(run: Run<'_>, stack: &Stack, stores: &StoreReader, gathered: &mut Gathered) -> Result<(), RunError> {
     let endpoints = stack.endpoints();
     run.watch.stage("opening the sale");
-    open_sales(endpoints.api_admin()?, &endpoints.admin_token, &run.plan.scenario.items).await?;
-    let faults = Faults { scenario: &run.plan.scenario, controls: stack.controls(), recorder: run.recorder, stop: run.stop };
+    let scenario = &run.plan.scenario;
+    open_sales(endpoints.api_admin()?, &endpoints.admin_token, &scenario.items, scenario.promises.limit_per_user).await?;
+    let faults = Faults { scenario, controls: stack.controls(), recorder: run.recorder, stop: run.stop };
     let (sold, left) = tokio::join!(selling::sell(run, endpoints), run_faults(faults, run.clock.now()));
     gathered.rig_errors.extend(left?);
     let stopped = stop_after("load", Phase::Quiesce, run, endpoints, stores).await;

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::{ItemId, Limits, LoadStretch, Mix, Promises, SaleItem, Scenario, faults};
+use super::{ItemId, Limits, LoadStretch, Mix, Operator, Promises, SaleItem, Scenario, faults};
 
 /// Why a scenario cannot run. Every variant names the field.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -18,6 +18,9 @@ pub struct ScenarioError {
 
 /// Most arrivals of one run; a plan is drawn into memory before it starts.
 pub const ARRIVALS_MAX: f64 = 5_000_000.0;
+
+/// Most lines of one order by the contract; a cart may name an item twice.
+const CART_LINES_MAX: u32 = 50;
 
 /// A day: longest duration of any kind.
 const DAY_MS: u64 = 86_400_000;
@@ -75,8 +78,18 @@ fn check_mix(mix: &Mix) -> Result<(), ScenarioError> {
     share("mix.concurrent_duplicates", mix.concurrent_duplicates)?;
     share("mix.cancels", mix.cancels)?;
     share("mix.payments", mix.payments)?;
+    share("mix.refunds", mix.refunds)?;
     share("mix.reads", mix.reads)?;
-    share("mix.cancels + mix.payments", mix.cancels + mix.payments)?;
+    share("mix.greedy", mix.greedy)?;
+    share("mix.cancels + mix.payments + mix.refunds", mix.cancels + mix.payments + mix.refunds)?;
+    share("mix.carts.share", mix.carts.share)?;
+    share("mix.carts.named_twice", mix.carts.named_twice)?;
+    require("mix.carts.items_max", (2..=CART_LINES_MAX - 1).contains(&mix.carts.items_max), "must be 2 to 49")?;
+    let Operator { restocks, cuts, holds, units_max } = mix.operator;
+    for (field, count) in [("restocks", restocks), ("cuts", cuts), ("holds", holds)] {
+        require(&format!("mix.operator.{field}"), count <= 10_000, "must be at most 10000")?;
+    }
+    require("mix.operator.units_max", (1..=1_000_000).contains(&units_max), "must be 1 to 1000000")?;
     require("mix.users", mix.users >= 1, "must be at least 1")?;
     require("mix.quantity_max", (1..=1_000).contains(&mix.quantity_max), "must be 1 to 1000")?;
     let (shortest, longest) = mix.think_ms;
@@ -123,16 +136,7 @@ mod tests {
             seed: Seed(1),
             items: vec![SaleItem { item: ItemId { store: 1, product: 1, sku: 1 }, opening: 10, weight: 1 }],
             stretches: vec![LoadStretch { name: "spike".into(), phase: Phase::Baseline, duration_ms: 1_000, rate_per_s: 100.0 }],
-            mix: Mix {
-                users: 1,
-                duplicates: 0.0,
-                concurrent_duplicates: 1.0,
-                cancels: 0.5,
-                payments: 0.5,
-                reads: 0.0,
-                think_ms: (0, 0),
-                quantity_max: 1,
-            },
+            mix: Mix { concurrent_duplicates: 1.0, cancels: 0.5, payments: 0.5, ..Mix::default() },
             processes: Processes { api: 1, worker: 1 },
             limits: Limits::default(),
             promises: Promises::default(),
@@ -149,7 +153,7 @@ mod tests {
     #[test]
     fn each_field_out_of_its_range_is_named() {
         type Spoil = fn(&mut Scenario);
-        let wrong: [(&str, Spoil); 44] = [
+        let wrong: [(&str, Spoil); 54] = [
             ("name", |it| it.name.clear()),
             ("name", |it| it.name = "Flash".into()),
             ("name", |it| it.name = "x".repeat(41)),
@@ -170,7 +174,17 @@ mod tests {
             ("mix.cancels", |it| it.mix.cancels = f64::NAN),
             ("mix.payments", |it| it.mix.payments = 2.0),
             ("mix.reads", |it| it.mix.reads = 1.5),
-            ("mix.cancels + mix.payments", |it| it.mix.cancels = 0.6),
+            ("mix.refunds", |it| it.mix.refunds = -1.0),
+            ("mix.cancels + mix.payments + mix.refunds", |it| it.mix.cancels = 0.6),
+            ("mix.cancels + mix.payments + mix.refunds", |it| it.mix.refunds = 0.1),
+            ("mix.greedy", |it| it.mix.greedy = 1.1),
+            ("mix.carts.share", |it| it.mix.carts.share = 2.0),
+            ("mix.carts.named_twice", |it| it.mix.carts.named_twice = f64::NAN),
+            ("mix.carts.items_max", |it| it.mix.carts.items_max = 1),
+            ("mix.carts.items_max", |it| it.mix.carts.items_max = 50),
+            ("mix.operator.restocks", |it| it.mix.operator.restocks = 10_001),
+            ("mix.operator.units_max", |it| it.mix.operator.units_max = 0),
+            ("mix.operator.units_max", |it| it.mix.operator.units_max = 1_000_001),
             ("mix.users", |it| it.mix.users = 0),
             ("mix.quantity_max", |it| it.mix.quantity_max = 0),
             ("mix.think_ms", |it| it.mix.think_ms = (2, 1)),

@@ -6,6 +6,7 @@
 mod check;
 pub mod faults;
 mod item;
+mod mix;
 pub mod plan;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use crate::seed::Seed;
 pub use check::{ARRIVALS_MAX, ScenarioError};
 pub use faults::FaultWindow;
 pub use item::{ItemId, ItemIdError};
+pub use mix::{Carts, Mix, Operator};
 
 /// An item of the sale and the stock that it opens with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,28 +77,6 @@ pub struct LoadStretch {
     pub rate_per_s: f64,
 }
 
-/// Who asks for what, as shares between 0 and 1 of the new orders.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Mix {
-    /// Number of different users; each order draws one.
-    pub users: u64,
-    /// Share of orders sent a second time with the same id and body.
-    pub duplicates: f64,
-    /// Share of those duplicates that are due at the same instant as the first and go to another process.
-    pub concurrent_duplicates: f64,
-    /// Share of orders that their user cancels later (skipped if the order was refused).
-    pub cancels: f64,
-    /// Share of orders that their user pays later (skipped if the order was refused).
-    pub payments: f64,
-    /// Share of orders that their user reads back later.
-    pub reads: f64,
-    /// Shortest and longest pause between an order and what its user does next.
-    pub think_ms: (u64, u64),
-    /// Most units asked for in one order; quantities are drawn from 1 to this.
-    pub quantity_max: u32,
-}
-
 /// How many service processes of each role run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -152,6 +132,9 @@ pub struct Promises {
     pub worker_poll_max_ms: u64,
     /// Unpaid orders expire after this.
     pub order_ttl_ms: u64,
+    /// Units of one item that a user may hold in live orders, the same for every item; 0 is no limit.
+    #[serde(default)]
+    pub limit_per_user: u32,
 }
 
 impl Default for Promises {
@@ -162,6 +145,7 @@ impl Default for Promises {
             resolver_grace_ms: 2_000,
             worker_poll_max_ms: 500,
             order_ttl_ms: 1_800_000,
+            limit_per_user: 0,
         }
     }
 }
@@ -198,6 +182,13 @@ impl Scenario {
         self.items.iter().map(|sale| sale.opening).sum()
     }
 
+    /// Whether unpaid orders expire so soon that a run waits for it: within half of what it waits for a backlog that does not
+    /// fall. Then nothing is left to expire once it is at rest.
+    #[must_use]
+    pub const fn waits_for_expiry(&self) -> bool {
+        self.promises.order_ttl_ms <= self.limits.quiesce_stall_ms / 2
+    }
+
     /// Length of the whole load.
     #[must_use]
     pub fn load_ms(&self) -> u64 {
@@ -219,10 +210,9 @@ impl Scenario {
         self.stretches.iter().map(|stretch| stretch.rate_per_s * stretch.duration_ms as f64 / 1e3).sum()
     }
 
-    /// Mean number of arrivals that the load will hold: new orders, and what their users do later.
+    /// Mean number of arrivals that the load will hold: new orders, what their users do later, and changes of the stock.
     #[must_use]
     pub fn expected_arrivals(&self) -> f64 {
-        let Mix { duplicates, cancels, payments, reads, .. } = self.mix;
-        self.expected_orders() * (1.0 + duplicates + cancels + payments + reads)
+        self.expected_orders() * self.mix.arrivals_per_order() + self.mix.operator.arrivals()
     }
 }

@@ -5,9 +5,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Offset;
-use crate::scenario::Scenario;
+use crate::scenario::{ItemId, Scenario};
 
-/// What a user does at an arrival.
+/// What a user, or the operator, does at an arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -19,8 +19,26 @@ pub enum Action {
     Cancel,
     /// Pays the order.
     Pay,
+    /// Gives the paid order back.
+    Refund,
     /// Reads the order back.
     Read,
+    /// Adds units.
+    Restock,
+    /// Takes units out of the stock.
+    Cut,
+    /// Keeps units from being sold.
+    Hold,
+    /// Lets held units be sold again.
+    Release,
+}
+
+impl Action {
+    /// Whether it changes the stock beside the orders.
+    #[must_use]
+    pub const fn is_of_operator(self) -> bool {
+        matches!(self, Self::Restock | Self::Cut | Self::Hold | Self::Release)
+    }
 }
 
 /// One planned request. Its due time comes from the plan alone, never from a reply.
@@ -31,22 +49,45 @@ pub struct Arrival {
     pub due: Offset,
     /// What happens.
     pub action: Action,
-    /// Index into [`Plan::orders`].
+    /// Index into [`Plan::orders`]; of an action of the operator, into [`Plan::changes`].
     pub order: u32,
     /// Index of the api process that it is sent to.
     pub instance: u16,
 }
 
-/// An order that a user will ask for.
+/// Units of one item that are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "OrderRow", into = "OrderRow")]
-pub struct PlannedOrder {
+#[serde(from = "(u32, u32)", into = "(u32, u32)")]
+pub struct PlannedLine {
     /// Index into the items of the scenario.
     pub item: u32,
     /// Units asked for.
     pub quantity: u32,
+}
+
+/// An order that a user will ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "OrderRow", into = "OrderRow")]
+pub struct PlannedOrder {
+    /// The first line, which every order has.
+    pub first: PlannedLine,
     /// Who asks.
     pub user: u64,
+    /// Further lines of a cart; several may name one item.
+    pub further: Vec<PlannedLine>,
+}
+
+impl PlannedOrder {
+    /// An order of one line.
+    #[must_use]
+    pub const fn of_one(item: u32, quantity: u32, user: u64) -> Self {
+        Self { first: PlannedLine { item, quantity }, user, further: Vec::new() }
+    }
+
+    /// All lines.
+    pub fn lines(&self) -> impl Iterator<Item = PlannedLine> + '_ {
+        std::iter::once(self.first).chain(self.further.iter().copied())
+    }
 }
 
 /// Everything a run will send.
@@ -59,6 +100,9 @@ pub struct Plan {
     pub run_tag: String,
     /// The orders, by index.
     pub orders: Vec<PlannedOrder>,
+    /// Changes of the stock beside the orders, by index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<PlannedLine>,
     /// Arrivals, sorted by due time.
     pub arrivals: Vec<Arrival>,
 }
@@ -68,6 +112,18 @@ impl Plan {
     #[must_use]
     pub fn order_id(&self, index: u32) -> String {
         format!("{}-{index}", self.run_tag)
+    }
+
+    /// The id that the operator sends for the change of stock with this index.
+    #[must_use]
+    pub fn change_id(&self, index: u32) -> String {
+        format!("{}-s{index}", self.run_tag)
+    }
+
+    /// The item of a planned line; `None` if the scenario has no such item.
+    #[must_use]
+    pub fn item_of(&self, line: PlannedLine) -> Option<ItemId> {
+        self.scenario.items.get(line.item as usize).map(|sale| sale.item)
     }
 }
 
@@ -87,17 +143,45 @@ impl From<Arrival> for ArrivalRow {
     }
 }
 
+impl From<(u32, u32)> for PlannedLine {
+    fn from((item, quantity): (u32, u32)) -> Self {
+        Self { item, quantity }
+    }
+}
+
+impl From<PlannedLine> for (u32, u32) {
+    fn from(line: PlannedLine) -> Self {
+        (line.item, line.quantity)
+    }
+}
+
+/// Item, units, user, and the further lines of a cart.
 #[derive(Serialize, Deserialize)]
-struct OrderRow(u32, u32, u64);
+struct OrderRow(u32, u32, u64, #[serde(default, skip_serializing_if = "Vec::is_empty")] Vec<PlannedLine>);
 
 impl From<OrderRow> for PlannedOrder {
     fn from(row: OrderRow) -> Self {
-        Self { item: row.0, quantity: row.1, user: row.2 }
+        Self { first: PlannedLine { item: row.0, quantity: row.1 }, user: row.2, further: row.3 }
     }
 }
 
 impl From<PlannedOrder> for OrderRow {
     fn from(order: PlannedOrder) -> Self {
-        Self(order.item, order.quantity, order.user)
+        Self(order.first.item, order.first.quantity, order.user, order.further)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_of_one_line_is_three_numbers_and_a_cart_adds_its_lines() {
+        let plain = PlannedOrder::of_one(3, 2, 7);
+        let cart = PlannedOrder { further: vec![PlannedLine { item: 4, quantity: 1 }], ..plain.clone() };
+        for (order, text) in [(plain, "[3,2,7]"), (cart, "[3,2,7,[[4,1]]]")] {
+            assert_eq!(serde_json::to_string(&order).unwrap(), text);
+            assert_eq!(serde_json::from_str::<PlannedOrder>(text).unwrap(), order);
+        }
     }
 }

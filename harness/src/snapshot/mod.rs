@@ -259,6 +259,9 @@ pub struct Backlog {
     pub sales_in_lock: u64,
     /// Operations of the harness still open.
     pub open_operations: u64,
+    /// Orders that wait to be paid or to expire; counted only where they expire soon (`Scenario::waits_for_expiry`).
+    #[serde(default)]
+    pub unpaid: u64,
 }
 
 impl Backlog {

@@ -35,7 +35,9 @@ pub async fn quiesce(
     let (mut pause, longest) = (Duration::from_millis(first.max(1)), Duration::from_millis(longest.max(1)));
     let mut watch = Watch::new(Bounds::of(scenario), began);
     let rest = loop {
-        let Some(seen) = stop.run_until_cancelled(poll(stores, &open_operations)).await else { break Rest::Unread };
+        let Some(seen) = stop.run_until_cancelled(poll(stores, &open_operations, scenario.waits_for_expiry())).await else {
+            break Rest::Unread;
+        };
         if let Some(rest) = watch.see(clock.now(), passing(seen)?) {
             break rest;
         }
@@ -50,8 +52,9 @@ pub async fn quiesce(
 /// What one poll saw; the fingerprint only while nothing is left, because it is the dearer read.
 type Seen<F = Fingerprint> = (Backlog, Option<F>);
 
-async fn poll(stores: &StoreReader, open_operations: impl Fn() -> u64) -> Result<Seen, SnapshotError> {
-    let backlog = Backlog { open_operations: open_operations(), ..stores.backlog().await? };
+async fn poll(stores: &StoreReader, open_operations: impl Fn() -> u64, waits_for_expiry: bool) -> Result<Seen, SnapshotError> {
+    let unpaid = if waits_for_expiry { stores.unpaid().await? } else { 0 };
+    let backlog = Backlog { open_operations: open_operations(), unpaid, ..stores.backlog().await? };
     if !backlog.is_empty() {
         return Ok((backlog, None));
     }
@@ -153,7 +156,8 @@ impl<F: PartialEq> Watch<F> {
 }
 
 fn total(backlog: &Backlog) -> u64 {
-    [backlog.outbox_new, backlog.locks, backlog.sales_in_lock, backlog.open_operations].into_iter().fold(0, u64::saturating_add)
+    let Backlog { outbox_new, locks, sales_in_lock, open_operations, unpaid } = *backlog;
+    [outbox_new, locks, sales_in_lock, open_operations, unpaid].into_iter().fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]

@@ -86,6 +86,7 @@ impl Progress {
             locks: self.redis.iter().map(|print| print.locks).sum(),
             sales_in_lock: self.items.iter().map(|item| item.sales_in_lock.unsigned_abs()).sum(),
             open_operations,
+            unpaid: 0,
         }
     }
 }
@@ -117,6 +118,20 @@ impl StoreReader {
     pub async fn backlog(&self) -> Result<Backlog, SnapshotError> {
         let progress = within("read the backlog", POLL_DEADLINE, self.read_progress()).await?;
         Ok(progress.backlog(0))
+    }
+
+    /// Orders that are neither paid nor ended. Cancel safe.
+    ///
+    /// # Errors
+    /// MySQL refuses or does not answer within 5 s.
+    pub async fn unpaid(&self) -> Result<u64, SnapshotError> {
+        within("count unpaid orders", POLL_DEADLINE, async {
+            let mut mysql = self.lend_mysql().await?;
+            let unpaid = read_number(&mut mysql, ledger::ORDERS_UNPAID).await?;
+            self.keep_mysql(mysql);
+            Ok(unpaid.unsigned_abs())
+        })
+        .await
     }
 
     /// The fingerprint of both stores. Dearer than [`backlog`](Self::backlog): it counts all orders and events. Cancel safe.

@@ -47,29 +47,33 @@ pub enum AdminError {
     },
 }
 
-/// Opens every item with its stock, over the admin listener of a process of role api at `listener`. Items that are open with the same stock stay as they are.
+/// Opens every item with its stock and the limit per user (0: none), over the admin listener of a process of role api at `listener`. Items that are open with the same stock and limit stay as they are.
 ///
 /// # Errors
 /// The first item that was refused or not answered within 10 s; others may be open by then. Calling again is safe.
-pub async fn open_sales(listener: SocketAddr, token: &str, items: &[SaleItem]) -> Result<(), AdminError> {
+pub async fn open_sales(listener: SocketAddr, token: &str, items: &[SaleItem], limit_per_user: u32) -> Result<(), AdminError> {
     let next = AtomicUsize::new(0);
     let lanes = (0..CONNECTIONS.min(items.len())).map(|_| async {
         let mut connection = Connection::new(listener);
         while let Some(sale) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-            open_sale(&mut connection, token, sale).await?;
+            open_sale(&mut connection, token, sale, limit_per_user).await?;
         }
         Ok(())
     });
     try_join_all(lanes).await.map(|_| ())
 }
 
-async fn open_sale(connection: &mut Connection, token: &str, sale: &SaleItem) -> Result<(), AdminError> {
+async fn open_sale(connection: &mut Connection, token: &str, sale: &SaleItem, limit_per_user: u32) -> Result<(), AdminError> {
     let item = sale.item;
     let request = connection
         .request(Method::PUT, &format!("/admin/sales/{}/{}/{}", item.store, item.product, item.sku))
         .header(AUTHORIZATION, format!("Bearer {token}"))
         .header(CONTENT_TYPE, "application/json");
-    let body = Bytes::from(serde_json::json!({ "opening_stock": sale.opening }).to_string());
+    let mut body = serde_json::json!({ "opening_stock": sale.opening });
+    if limit_per_user > 0 {
+        body["limit_per_user"] = limit_per_user.into();
+    }
+    let body = Bytes::from(body.to_string());
     let Reply { status, body } =
         connection.call(request, body, CALL_DEADLINE).await.map_err(|source| AdminError::Call { item, source })?;
     if matches!(status, 200 | 201) {

@@ -49,7 +49,7 @@ pub struct OrderReply {
     pub order_id: String,
     /// `CREATED`, `PAID`, ...
     pub status: String,
-    /// Lines; empty in the replies to pay and cancel.
+    /// Lines; empty in the replies to pay, cancel and refund.
     #[serde(default)]
     pub items: Vec<LineReply>,
 }
@@ -85,7 +85,7 @@ pub struct ErrorReply {
     /// `none` if the request certainly had no effect, else `unknown`.
     #[serde(default)]
     pub effect: String,
-    /// The item that was short, for `sold_out`.
+    /// The item that was short, or whose limit was reached.
     #[serde(default)]
     pub item: Option<String>,
 }
@@ -104,7 +104,8 @@ pub struct Reading {
 }
 
 impl Reading {
-    fn of(outcome: Outcome) -> Self {
+    /// An outcome that says nothing more.
+    pub(super) fn of(outcome: Outcome) -> Self {
         Self { outcome, witness: Vec::new(), status: None, short: None }
     }
 }
@@ -123,6 +124,13 @@ pub fn read_reply(status: u16, body: &[u8], order_id: &str) -> Reading {
             },
             _ => Reading::of(Outcome::Info(InfoCause::BadReply)),
         },
+        _ => read_refusal(status, body),
+    }
+}
+
+/// Reads a reply that is no success, whatever was asked.
+pub(super) fn read_refusal(status: u16, body: &[u8]) -> Reading {
+    match status {
         408 | 504 => Reading::of(Outcome::Info(InfoCause::ServerError)),
         400..=499 | 503 => match serde_json::from_slice::<ErrorReply>(body) {
             Ok(reply) => match fail_code(status, &reply.code) {

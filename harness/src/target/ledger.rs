@@ -82,6 +82,9 @@ pub const PROGRESS: Query = Query {
 /// Outbox rows that wait.
 pub const OUTBOX_NEW: Query = Query { of: "outbox rows in NEW", sql: "SELECT COUNT(*) FROM outbox WHERE status = 'NEW'" };
 
+/// Orders that are neither paid nor ended.
+pub const ORDERS_UNPAID: Query = Query { of: "unpaid orders", sql: "SELECT COUNT(*) FROM orders WHERE status = 'CREATED'" };
+
 /// Orders by status; an order only ever moves on, so equal counts mean that none moved.
 pub const ORDERS_BY_STATUS: Query =
     Query { of: "orders by status", sql: "SELECT status, COUNT(*) FROM orders GROUP BY status ORDER BY status" };

@@ -3,6 +3,7 @@
 //! The judge shares no code with the judged: names and forms are written here a second time, on purpose.
 
 pub mod admin;
+pub mod changes;
 pub mod connection;
 pub mod dialect;
 pub mod http;

@@ -194,7 +194,11 @@ fn invoke() -> impl Strategy<Value = Record> {
         Function::CreateOrder,
         Function::PayOrder,
         Function::CancelOrder,
+        Function::RefundOrder,
         Function::Restock,
+        Function::CutStock,
+        Function::HoldStock,
+        Function::ReleaseStock,
         Function::ReadOrder,
         Function::ReadStock,
     ];

@@ -37,7 +37,8 @@ fn plan(arrivals: &[(Action, u32, u64)]) -> Plan {
     Plan {
         scenario: scenario(1),
         run_tag: "t".into(),
-        orders: (0..orders).map(|_| PlannedOrder { item: 0, quantity: 1, user: 5 }).collect(),
+        orders: (0..orders).map(|_| PlannedOrder::of_one(0, 1, 5)).collect(),
+        changes: Vec::new(),
         arrivals: arrivals.iter().map(arrival).collect(),
     }
 }
@@ -48,16 +49,7 @@ fn scenario(items: u64) -> Scenario {
         seed: Seed(1),
         items: (1..=items).map(|sku| SaleItem { item: ItemId { store: 1, product: 1, sku }, opening: 10, weight: 1 }).collect(),
         stretches: vec![LoadStretch { name: "spike".into(), phase: Phase::Baseline, duration_ms: 1_000, rate_per_s: 1.0 }],
-        mix: Mix {
-            users: 10,
-            duplicates: 0.0,
-            concurrent_duplicates: 0.0,
-            cancels: 0.0,
-            payments: 0.0,
-            reads: 0.0,
-            think_ms: (0, 0),
-            quantity_max: 1,
-        },
+        mix: Mix { users: 10, ..Mix::default() },
         processes: Processes { api: 1, worker: 1 },
         limits: Limits { request_timeout_ms: 300, ..Limits::default() },
         promises: Promises { staleness_ms: 50, ..Promises::default() },

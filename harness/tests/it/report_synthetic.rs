@@ -53,7 +53,7 @@ pub(crate) fn scenario(opening: u64, load_ms: u64) -> Scenario {
             payments: 0.2,
             reads: 0.1,
             think_ms: (100, 2_000),
-            quantity_max: 1,
+            ..Mix::default()
         },
         processes: Processes { api: 2, worker: 2 },
         limits: Limits::default(),
@@ -66,11 +66,11 @@ pub(crate) fn scenario(opening: u64, load_ms: u64) -> Scenario {
 fn plan(scenario: Scenario, operations: &[Operation]) -> Plan {
     let arrival =
         |(index, op): (u32, &Operation)| Arrival { due: op.due, action: Action::Create, order: index, instance: op.instance };
-    let order = PlannedOrder { item: 0, quantity: 1, user: 1 };
     Plan {
         scenario,
         run_tag: "s7".to_owned(),
-        orders: operations.iter().map(|_| order).collect(),
+        orders: operations.iter().map(|_| PlannedOrder::of_one(0, 1, 1)).collect(),
+        changes: Vec::new(),
         arrivals: (0..).zip(operations).map(arrival).collect(),
     }
 }

@@ -93,7 +93,7 @@ fn sales(count: u64) -> Vec<SaleItem> {
 #[tokio::test]
 async fn every_item_is_opened_once_over_few_connections() {
     let (address, log) = listen(|_| (201, String::new())).await;
-    open_sales(address, "secret", &sales(2_000)).await.unwrap();
+    open_sales(address, "secret", &sales(2_000), 0).await.unwrap();
     let log = log.lock().unwrap();
     assert!(log.connections <= 16, "{}", log.connections);
     let mut lines: Vec<_> = log.asked.iter().map(|asked| asked.line.as_str()).collect();
@@ -111,7 +111,7 @@ async fn a_refusal_names_item_status_and_body() {
         if refused { (409, r#"{"code":"conflict"}"#.to_owned()) } else { (200, String::new()) }
     };
     let (address, _) = listen(answer).await;
-    let error = open_sales(address, "secret", &sales(5)).await.unwrap_err();
+    let error = open_sales(address, "secret", &sales(5), 0).await.unwrap_err();
     assert_eq!(error.to_string(), r#"open sale of 7:8:3: answered 409: {"code":"conflict"}"#);
 }
 

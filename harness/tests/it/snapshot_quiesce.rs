@@ -39,7 +39,7 @@ async fn wait(rig: &Rig, scenario: &Scenario, open: &AtomicU64) -> Quiescence {
 async fn the_backlog_counts_what_is_left_in_both_stores() {
     let rig = rig_with_work_left().await;
     let backlog = rig.reader.backlog().await.unwrap();
-    assert_eq!(backlog, Backlog { outbox_new: 1, locks: 3, sales_in_lock: 2, open_operations: 0 });
+    assert_eq!(backlog, Backlog { outbox_new: 1, locks: 3, sales_in_lock: 2, open_operations: 0, unpaid: 0 });
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn it_rests_once_the_workers_have_emptied_the_backlog_and_the_window_has_p
 async fn a_backlog_that_nobody_works_on_is_stuck_and_named() {
     let rig = rig_with_work_left().await;
     let ended = wait(&rig, &scenario(), &AtomicU64::new(2)).await;
-    let left = Backlog { outbox_new: 1, locks: 3, sales_in_lock: 2, open_operations: 2 };
+    let left = Backlog { outbox_new: 1, locks: 3, sales_in_lock: 2, open_operations: 2, unpaid: 0 };
     assert_eq!((ended.rest, ended.backlog), (Rest::Stuck, left));
 }
 

@@ -9,6 +9,7 @@ mod error;
 mod health;
 mod inventory;
 mod orders;
+mod stock_changes;
 
 use std::sync::Arc;
 

@@ -8,13 +8,15 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Dial};
 use super::failure::Failure;
 use super::order_batch::{Verdict, transact};
+use super::quota::SeenLimits;
+use super::store::Seat;
 use super::unit::{CONFLICT_REPEATS, jitter};
 use super::{LedgerError, LedgerSettings, NewOrder, Written};
 
@@ -38,12 +40,13 @@ impl OrderWriter {
     pub(super) fn start(settings: &LedgerSettings, dial: &Dial) -> Self {
         let (queue, receiver) = mpsc::channel(settings.writer_queue.max(1));
         let closing = CancellationToken::new();
-        let inbox = Arc::new(Inbox { receiver: Arc::new(tokio::sync::Mutex::new(receiver)), closing: closing.clone() });
-        let (batch_max, batch_window) = (settings.batch_max.max(1), settings.batch_window);
+        let inbox = Arc::new(Inbox { receiver: tokio::sync::Mutex::new(receiver), closing: closing.clone() });
+        let batch_max = settings.batch_max.max(1);
         let writer = || {
             let (inbox, dial) = (Arc::clone(&inbox), dial.clone());
             let make = move || {
-                Writer { dial: dial.clone(), connection: None, batch_max, batch_window, last_batch: 0 }.run(Arc::clone(&inbox))
+                let (dial, limits) = (dial.clone(), SeenLimits::default());
+                Writer { dial, connection: None, limits, batch_max }.run(Arc::clone(&inbox))
             };
             tokio::spawn(supervise(make))
         };
@@ -51,10 +54,11 @@ impl OrderWriter {
         Self { queue, closing, tasks: Mutex::new(tasks) }
     }
 
-    /// Queues an order and waits for what becomes of it. Dropping the future does not take the order back.
-    pub(super) async fn write(&self, order: NewOrder) -> Outcome {
+    /// Queues an order and waits for what becomes of it. Dropping the future does not take the order back, and its seat stays taken until
+    /// it is written.
+    pub(super) async fn write(&self, order: NewOrder, seat: Seat) -> Outcome {
         let (sender, answer) = oneshot::channel();
-        let job = Job { order, answer: Answer { sender: Some(sender), commit_sent: false } };
+        let job = Job { order, _seat: seat, answer: Answer { sender: Some(sender), commit_sent: false } };
         self.queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(job) => job.refuse(LedgerError::QueueFull { capacity: self.queue.max_capacity() }),
             mpsc::error::TrySendError::Closed(job) => job.refuse(failed("the ledger is closed")),
@@ -95,6 +99,7 @@ where
 
 struct Job {
     order: NewOrder,
+    _seat: Seat,
     answer: Answer,
 }
 
@@ -131,53 +136,32 @@ impl Drop for Answer {
 }
 
 struct Inbox {
-    receiver: Arc<tokio::sync::Mutex<mpsc::Receiver<Job>>>,
+    receiver: tokio::sync::Mutex<mpsc::Receiver<Job>>,
     closing: CancellationToken,
-}
-
-/// A batch that is being filled. While it is held no other writer takes jobs, so that they come together here.
-struct Filling {
-    jobs: Vec<Job>,
-    most: usize,
-    receiver: OwnedMutexGuard<mpsc::Receiver<Job>>,
 }
 
 impl Inbox {
     /// At least one job and at most `most`; none once the queue is closed and empty. Cancel safe: a job is taken or stays.
-    async fn take(&self, most: usize) -> Filling {
-        let receiver = Arc::clone(&self.receiver).lock_owned().await;
-        let mut filling = Filling { jobs: Vec::with_capacity(most), most, receiver };
-        if !filling.receiver.is_closed() {
+    async fn take(&self, most: usize) -> Vec<Job> {
+        let mut receiver = self.receiver.lock().await;
+        let mut jobs = Vec::with_capacity(most);
+        if !receiver.is_closed() {
             tokio::select! {
                 biased;
-                () = self.closing.cancelled() => filling.receiver.close(),
-                _ = filling.receiver.recv_many(&mut filling.jobs, most) => return filling,
+                () = self.closing.cancelled() => receiver.close(),
+                _ = receiver.recv_many(&mut jobs, most) => return jobs,
             }
         }
-        filling.receiver.recv_many(&mut filling.jobs, most).await;
-        filling
-    }
-}
-
-impl Filling {
-    /// Waits for more jobs. Not cancel safe: the jobs taken so far would be answered as not written.
-    async fn wait_for_more(&mut self, window: Duration) {
-        tokio::time::sleep(window).await;
-        while self.jobs.len() < self.most
-            && let Ok(job) = self.receiver.try_recv()
-        {
-            self.jobs.push(job);
-        }
+        receiver.recv_many(&mut jobs, most).await;
+        jobs
     }
 }
 
 struct Writer {
     dial: Dial,
     connection: Option<Connection>,
+    limits: SeenLimits,
     batch_max: usize,
-    batch_window: Duration,
-    /// Orders in the last batch. More than one means that orders come faster than one transaction each can take them.
-    last_batch: usize,
 }
 
 impl Writer {
@@ -185,25 +169,13 @@ impl Writer {
         loop {
             match tokio::time::timeout(KEEP_ALIVE, inbox.take(self.batch_max)).await {
                 Err(_) => self.keep_alive().await,
-                Ok(filling) if filling.jobs.is_empty() => break,
-                Ok(filling) => {
-                    let jobs = self.fill(filling).await;
-                    self.write(jobs).await;
-                }
+                Ok(jobs) if jobs.is_empty() => break,
+                Ok(jobs) => self.write(jobs).await,
             }
         }
         if let Some(connection) = self.connection {
             connection.close().await;
         }
-    }
-
-    /// Under load a transaction is worth a short wait: it costs the same for one order as for ten. A lone order is not kept waiting.
-    async fn fill(&mut self, mut filling: Filling) -> Vec<Job> {
-        if self.last_batch > 1 && filling.jobs.len() < filling.most && !self.batch_window.is_zero() {
-            filling.wait_for_more(self.batch_window).await;
-        }
-        self.last_batch = filling.jobs.len();
-        filling.jobs
     }
 
     async fn keep_alive(&mut self) {
@@ -254,7 +226,7 @@ impl Writer {
         let (orders, mut answers): (Vec<&NewOrder>, Vec<&mut Answer>) =
             jobs.iter_mut().map(|job| (&job.order, &mut job.answer)).unzip();
         let before_commit = |members: &[usize]| members.iter().for_each(|at| answers[*at].commit_sent = true);
-        let outcome = transact(&mut connection, &orders, before_commit).await;
+        let outcome = transact(&mut connection, &orders, &mut self.limits, before_commit).await;
         let outcome = match outcome {
             Ok(verdicts) => Ok(verdicts),
             Err(failure) => {

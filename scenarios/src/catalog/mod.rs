@@ -1,12 +1,15 @@
 //! Every scenario by name. A file each, named for what it does to the service.
 
 mod cancel_then_sell;
+mod cart_contention;
 mod commit_reply_lost;
 mod connection_resets;
 mod crash_matrix;
 mod deduct_worker_crash;
 mod deduct_worker_pause;
 mod duplicate_requests;
+mod everything;
+mod expiry_race;
 mod hot_keys;
 mod late_pre_deduct;
 mod mysql_lock_wait;
@@ -29,6 +32,8 @@ mod rolling_restart;
 mod slow_network;
 mod stage;
 mod steady;
+mod stock_cut_during_sale;
+mod user_limit;
 mod worker_kill;
 
 use harness::scenario::Scenario;
@@ -74,6 +79,25 @@ pub const CATALOG: &[Entry] = &[
         promises: ALWAYS,
         plan: cancel_then_sell::plan,
     },
+    Entry {
+        name: "cart_contention",
+        shows: "nearly every order is a cart of a few items, asked for in any order",
+        promises: ALWAYS,
+        plan: cart_contention::plan,
+    },
+    Entry {
+        name: "expiry_race",
+        shows: "orders expire about when their users pay or cancel",
+        promises: ALWAYS,
+        plan: expiry_race::plan,
+    },
+    Entry {
+        name: "stock_cut_during_sale",
+        shows: "cuts, holds, releases and restocks while the sale runs",
+        promises: ALWAYS,
+        plan: stock_cut_during_sale::plan,
+    },
+    Entry { name: "user_limit", shows: "greedy users against a limit per user", promises: ALWAYS, plan: user_limit::plan },
     Entry { name: "worker_kill", shows: "a worker is killed at its work, twice", promises: WITHIN_5_S, plan: worker_kill::plan },
     Entry {
         name: "deduct_worker_crash",
@@ -187,6 +211,12 @@ pub const CATALOG: &[Entry] = &[
         shows: "far more requests than the machine can serve, for three seconds",
         promises: "what is over is refused without effect; the budget is kept before and behind the rush",
         plan: overload::plan,
+    },
+    Entry {
+        name: "everything",
+        shows: "five faults drawn from all that can be had, under a load with everything in it",
+        promises: WITHIN_5_S,
+        plan: everything::plan,
     },
 ];
 

@@ -4,7 +4,7 @@
 //! behind the last fault for its recovery to be seen.
 
 use harness::scenario::faults::{Fault, FaultWindow, Target};
-use harness::scenario::{ItemId, Limits, LoadStretch, Mix, Phase, Processes, Promises, SaleItem, Scenario};
+use harness::scenario::{Carts, ItemId, Limits, LoadStretch, Mix, Operator, Phase, Processes, Promises, SaleItem, Scenario};
 use harness::seed::Seed;
 
 const WARM_UP_MS: u64 = 2_000;
@@ -54,13 +54,17 @@ impl Stage {
             ordinary: 9,
             mix: Mix {
                 users: 10_000,
+                greedy: 0.0,
                 duplicates: 0.05,
                 concurrent_duplicates: 0.4,
                 cancels: 0.05,
                 payments: 0.2,
+                refunds: 0.02,
                 reads: 0.05,
                 think_ms: (20, 2_000),
                 quantity_max: 1,
+                carts: Carts { share: 0.1, items_max: 3, named_twice: 0.1 },
+                operator: Operator { restocks: 2, cuts: 1, holds: 1, units_max: 20 },
             },
             processes: Processes { api: 2, worker: 2 },
             faults: Vec::new(),

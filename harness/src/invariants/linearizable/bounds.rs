@@ -4,6 +4,7 @@
 //! L(t) = Σ q{accepted : answered < t} − Σ q{undone : may have been undone by t} − Σ q{restock : sent ≤ t}     certainly out
 //! U(t) = Σ q{any taking : sent ≤ t}   − Σ q{taking : certainly back before t} − Σ q{restock : certainly there before t}
 //! oversell         if L(t) > S somewhere, or for an accepted a: min L over [sent(a), answered(a)] + q(a) > S
+//!                  (a cut or hold is a taking that nothing undoes; a release counts as a restock)
 //! false sold-out   if for a refusal f: max U over [from(f), answered(f)] + q(f) ≤ S
 //! ```
 //! As in `docs/verification.md` 7, each giving back is tied to the taking that it undoes: one order is never given back twice, nor
@@ -38,19 +39,32 @@ fn oversells(stock: &ItemStock, basis: Basis) -> Vec<Contradiction> {
         contradicts.then_some(Contradiction::Oversold { op: taking.op, out, units: taking.units })
     };
     let mut found: Vec<Contradiction> = stock.takings.iter().filter(accepted).filter_map(over).collect();
+    found.extend(cut_too_much(stock, &certain));
     if found.is_empty() {
         found.extend(too_many_at_once(stock, &certain));
     }
     found
 }
 
+/// Cuts and holds that were acknowledged although orders certainly held the units.
+fn cut_too_much(stock: &ItemStock, certain: &Curve) -> impl Iterator<Item = Contradiction> {
+    let supply = stock.opening.cast_signed();
+    stock.decreases.iter().filter(|decrease| decrease.is_certain()).filter_map(move |decrease| {
+        let out = certain.min(decrease.sent, decrease.answered);
+        let contradicts = out + decrease.units.cast_signed() > supply;
+        contradicts.then_some(Contradiction::Oversold { op: decrease.op, out, units: decrease.units })
+    })
+}
+
 /// `L(t) > S`: every single taking had an instant with room, yet together they are too many.
 fn too_many_at_once(stock: &ItemStock, certain: &Curve) -> Option<Contradiction> {
     let (at, out) = certain.highest()?;
-    let answered_before = stock.takings.iter().filter(|taking| taking.fate == Fate::Accepted && just_after(taking.answered) <= at);
-    let last = answered_before.max_by_key(|taking| taking.answered)?;
+    let takings = stock.takings.iter().filter(|taking| taking.fate == Fate::Accepted).map(|taking| (taking.answered, taking.op));
+    let decreases =
+        stock.decreases.iter().filter(|decrease| decrease.is_certain()).map(|decrease| (decrease.answered, decrease.op));
+    let (_, op) = takings.chain(decreases).filter(|(answered, _)| just_after(*answered) <= at).max()?;
     let over = out.checked_sub(stock.opening.cast_signed()).filter(|over| *over > 0)?;
-    Some(Contradiction::Oversold { op: last.op, out: out - over, units: over.cast_unsigned() })
+    Some(Contradiction::Oversold { op, out: out - over, units: over.cast_unsigned() })
 }
 
 fn false_refusals(stock: &ItemStock) -> Vec<Contradiction> {
@@ -84,6 +98,8 @@ fn certainly_out(stock: &ItemStock) -> Vec<(u64, i64)> {
         }
     }
     steps.extend(stock.increases.iter().map(|increase| (at(increase.sent), -increase.units.cast_signed())));
+    let cut = stock.decreases.iter().filter(|decrease| decrease.is_certain());
+    steps.extend(cut.map(|decrease| (just_after(decrease.answered), decrease.units.cast_signed())));
     steps
 }
 
@@ -95,6 +111,7 @@ fn possibly_out(stock: &ItemStock) -> Vec<(u64, i64)> {
             steps.push((just_after(taking.back_by), -taking.units.cast_signed()));
         }
     }
+    steps.extend(stock.decreases.iter().map(|decrease| (at(decrease.sent), decrease.units.cast_signed())));
     let certain = stock.increases.iter().filter(|increase| increase.back_by != NEVER);
     steps.extend(certain.map(|increase| (just_after(increase.back_by), -increase.units.cast_signed())));
     steps
@@ -168,16 +185,37 @@ mod tests {
 
     #[test]
     fn no_alarm_on_legal_histories_of_any_quantity_and_most_illegal_ones_are_caught() {
-        let plain = Draw { operations: 7, units_max: 3, undo: false, transient: false, restock: false };
+        let plain = Draw { operations: 7, units_max: 3, undo: false, transient: false, restock: false, cut: false };
         let (illegal, caught) = no_alarm_on(6_000, plain);
         assert!((3_000..5_500).contains(&illegal) && caught * 10 > illegal * 9, "{caught} of {illegal}");
     }
 
     #[test]
     fn no_alarm_on_legal_histories_with_undoing_transient_holds_and_restocks() {
-        let all = Draw { operations: 6, units_max: 3, undo: true, transient: true, restock: true };
+        let all = Draw { operations: 6, units_max: 3, undo: true, transient: true, restock: true, cut: false };
         let (illegal, caught) = no_alarm_on(12_000, all);
         assert!(illegal > 5_000 && caught * 10 > illegal * 9, "{caught} of {illegal}");
+    }
+
+    #[test]
+    fn no_alarm_on_legal_histories_with_cuts_and_holds_too() {
+        let all = Draw { operations: 7, units_max: 3, undo: true, transient: true, restock: true, cut: true };
+        let (illegal, caught) = no_alarm_on(12_000, all);
+        assert!(illegal > 5_000 && caught * 10 > illegal * 9, "{caught} of {illegal}");
+    }
+
+    #[test]
+    fn leaving_cuts_out_would_raise_false_alarms() {
+        let mut random = Seed(6).stream("bounds");
+        let mut alarms = 0;
+        for _ in 0..3_000 {
+            let draw = Draw { operations: 6, units_max: 2, undo: true, transient: false, restock: true, cut: true };
+            let stock = search::draw(&mut random, draw);
+            let blind = ItemStock { decreases: Vec::new(), ..stock.clone() };
+            let legal = search::legal_order_exists(&stock);
+            alarms += u32::from(legal && !contradictions(&blind, Basis::Clients).is_empty());
+        }
+        assert!(alarms > 0, "the search would not notice a missing cut");
     }
 
     #[test]
@@ -185,8 +223,10 @@ mod tests {
         let mut random = Seed(4).stream("bounds");
         let mut alarms = 0;
         for _ in 0..3_000 {
-            let stock =
-                search::draw(&mut random, Draw { operations: 6, units_max: 2, undo: true, transient: true, restock: false });
+            let stock = search::draw(
+                &mut random,
+                Draw { operations: 6, units_max: 2, undo: true, transient: true, restock: false, cut: false },
+            );
             let mut blind = stock.clone();
             blind.takings.retain(|taking| taking.fate != Fate::Transient);
             let legal = search::legal_order_exists(&stock);

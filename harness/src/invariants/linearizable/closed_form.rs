@@ -9,10 +9,11 @@
 use super::{Basis, Contradiction, Fate, ItemStock, NEVER, Taking};
 use crate::clock::Offset;
 
-/// Whether the formula may be used: single units, nothing given back, no transient hold, every refusal names this item.
+/// Whether the formula may be used: single units, nothing given back, nothing added or cut, no transient hold, every refusal names this item.
 pub(crate) fn applies(stock: &ItemStock) -> bool {
     let plain = |taking: &Taking| taking.units == 1 && taking.undone_from == NEVER && taking.fate != Fate::Transient;
     stock.increases.is_empty()
+        && stock.decreases.is_empty()
         && stock.takings.iter().all(plain)
         && stock.refusals.iter().all(|refusal| refusal.units == 1 && refusal.named)
 }
@@ -55,7 +56,10 @@ mod tests {
         let (mut legal, mut illegal) = (0, 0);
         for round in 0..20_000 {
             let operations = random.random_range(1..=7);
-            let stock = search::draw(&mut random, Draw { operations, units_max: 1, undo: false, transient: false, restock: false });
+            let stock = search::draw(
+                &mut random,
+                Draw { operations, units_max: 1, undo: false, transient: false, restock: false, cut: false },
+            );
             assert!(applies(&stock), "{stock:?}");
             let exists = search::legal_order_exists(&stock);
             assert_eq!(contradictions(&stock, Basis::Clients).is_empty(), exists, "round {round}: {stock:?}");
@@ -68,7 +72,7 @@ mod tests {
     fn with_the_ledger_as_witness_it_agrees_with_the_search_too() {
         let mut random = Seed(2).stream("closed form");
         for round in 0..5_000 {
-            let draw = Draw { operations: 6, units_max: 1, undo: false, transient: false, restock: false };
+            let draw = Draw { operations: 6, units_max: 1, undo: false, transient: false, restock: false, cut: false };
             let mut stock = search::draw(&mut random, draw);
             for taking in stock.takings.iter_mut().filter(|taking| taking.fate == Fate::Doubt) {
                 if random.random_bool(0.5) {

@@ -1,4 +1,5 @@
-//! Stock as a linearizable object: `create_order` takes units or is refused, undoing and restocking give units back.
+//! Stock as a linearizable object: `create_order` takes units or is refused, undoing and restocking give units back, cuts and holds take
+//! units for good.
 //!
 //! In: a [`Case`]. Out: for each item the contradictions found, and how strong the method was. Used by `no_oversell` and
 //! `no_false_sold_out`. Searching for an order is hopeless for operations on one hot item, so there are tiers:
@@ -12,6 +13,8 @@
 //! - A cancel commits in the ledger, answers, and only then a worker adds the units to Redis. So a cancelled order stops being
 //!   *certainly* out when its cancel was sent, and stays *possibly* out until a quiesced stop shows that nothing was left to do.
 //!   The same holds for restocks and for units that a refused attempt held for a moment.
+//! - A cut or a hold is booked in the ledger and makes a new counter, behind which every reservation is void: it can take units that were
+//!   reserved, never such as an order holds.
 //! - An attempt in doubt stays possibly out for ever: a delayed packet may execute late.
 //! - An order id takes its units once, however often it is sent, so its attempts are one taking: sent when the first attempt that
 //!   could have taken was sent, answered when the first acknowledgement came.
@@ -81,13 +84,30 @@ pub(crate) struct Refusal {
     pub(crate) named: bool,
 }
 
-/// Units added by a restock.
+/// Units added by a restock or a release.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Increase {
     pub(crate) units: u64,
     pub(crate) sent: Offset,
     /// When they were there for certain; [`NEVER`] if nobody can say.
     pub(crate) back_by: Offset,
+}
+
+/// Units taken out by a cut or a hold. It is a taking that nothing undoes: what releases a hold is an increase of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Decrease {
+    pub(crate) op: OpId,
+    pub(crate) units: u64,
+    pub(crate) sent: Offset,
+    /// [`NEVER`] if nobody can say whether it happened.
+    pub(crate) answered: Offset,
+}
+
+impl Decrease {
+    /// Whether it was acknowledged.
+    pub(crate) fn is_certain(&self) -> bool {
+        self.answered != NEVER
+    }
 }
 
 /// A step of the counter in Redis that took units, as its token names it.
@@ -118,8 +138,25 @@ pub(crate) struct ItemStock {
     pub(crate) takings: Vec<Taking>,
     pub(crate) refusals: Vec<Refusal>,
     pub(crate) increases: Vec<Increase>,
+    pub(crate) decreases: Vec<Decrease>,
     pub(crate) marks: Vec<Mark>,
     pub(crate) counter: Option<Counter>,
+}
+
+impl ItemStock {
+    /// Nothing is known yet.
+    pub(crate) const fn new(item: ItemId) -> Self {
+        Self {
+            item,
+            opening: 0,
+            takings: Vec::new(),
+            refusals: Vec::new(),
+            increases: Vec::new(),
+            decreases: Vec::new(),
+            marks: Vec::new(),
+            counter: None,
+        }
+    }
 }
 
 /// Whose word convicts.

@@ -31,7 +31,9 @@ pub(crate) fn replay(stock: &ItemStock) -> Option<Replay> {
         lows.push(counter.step(mark, &mut found));
     }
     lows.push(counter.low_at_the_end());
-    let one_epoch = first.epoch == last.epoch && stock.counter.is_none_or(|counter| counter.epoch == first.epoch);
+    // A cut or hold, and what releases it, begins a new epoch with other units, which may hold no mark.
+    let one_epoch =
+        stock.decreases.is_empty() && first.epoch == last.epoch && stock.counter.is_none_or(|counter| counter.epoch == first.epoch);
     if one_epoch {
         found.extend(false_refusals(stock, &marks, &RangeMin::new(&lows)));
     }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Counter, Fate, Increase, ItemStock, Mark, NEVER, Refusal, Taking};
+use super::{Counter, Decrease, Fate, Increase, ItemStock, Mark, NEVER, Refusal, Taking};
 use crate::clock::Offset;
 use crate::history::record::OpId;
 use crate::invariants::index::OrderNumber;
@@ -64,6 +64,10 @@ fn points(stock: &ItemStock, in_sequence: bool) -> Vec<Point> {
         let (step, must) = (Step::Give(increase.units.cast_signed()), increase.back_by != NEVER);
         points.push(Point { step, from: increase.sent, until: increase.back_by, must, follows: None });
     }
+    for decrease in &stock.decreases {
+        let (step, must) = (Step::Take(decrease.units.cast_signed()), decrease.is_certain());
+        points.push(Point { step, from: decrease.sent, until: decrease.answered, must, follows: None });
+    }
     for refusal in &stock.refusals {
         let step = Step::Refuse(refusal.units.cast_signed());
         points.push(Point { step, from: refusal.from, until: refusal.answered, must: true, follows: None });
@@ -106,6 +110,8 @@ pub(crate) struct Draw {
     pub(crate) undo: bool,
     pub(crate) transient: bool,
     pub(crate) restock: bool,
+    /// Cuts and holds.
+    pub(crate) cut: bool,
 }
 
 /// A random history, legal or not.
@@ -127,6 +133,10 @@ pub(crate) fn draw(random: &mut ChaCha8Rng, draw: Draw) -> ItemStock {
             6 if draw.restock => {
                 let back_by = if random.random_bool(0.5) { answered } else { NEVER };
                 stock.increases.push(Increase { units, sent, back_by });
+            }
+            7 if draw.cut => {
+                let answered = if random.random_bool(0.7) { answered } else { NEVER };
+                stock.decreases.push(Decrease { op, units, sent, answered });
             }
             _ => stock.refusals.push(Refusal { op, units, from: sent, answered, named: true }),
         }
@@ -150,8 +160,7 @@ fn accepted(random: &mut ChaCha8Rng, undo: bool, quiesced: Offset, taking: Takin
 }
 
 fn empty(opening: u64) -> ItemStock {
-    let (takings, refusals, increases, marks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    ItemStock { item: ITEM, opening, takings, refusals, increases, marks, counter: None }
+    ItemStock { opening, ..ItemStock::new(ITEM) }
 }
 
 /// What a random legal execution of the counter may hold.

@@ -19,12 +19,13 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use super::{Counter, Fate, Increase, ItemStock, Mark, NEVER, Refusal, Taking};
+use super::{Counter, Decrease, Fate, Increase, ItemStock, Mark, NEVER, Refusal, Taking};
 use crate::clock::Offset;
 use crate::history::operation::Operation;
 use crate::history::record::{FailCode, Function, Outcome};
-use crate::invariants::case::{Case, Dealings, StopView, merged};
+use crate::invariants::case::{Case, Dealings, StopView};
 use crate::invariants::index::OrderNumber;
+use crate::invariants::supply::{Change, changes};
 use crate::scenario::ItemId;
 use crate::snapshot::{LockState, Rest};
 
@@ -34,7 +35,7 @@ pub(crate) fn stocks(case: &Case<'_>) -> Vec<ItemStock> {
     for order in case.index.orders() {
         building.add_order(order);
     }
-    building.add_increases();
+    building.add_changes();
     building.add_stored_marks();
     building.add_second_tokens();
     building.date_refusals();
@@ -129,12 +130,14 @@ impl<'c> Building<'c> {
         Some(Taking { order, op: deciding.id, fate, units, sent, answered, undone_from, back_by })
     }
 
-    /// A cancel may have its effect from when it was sent, an expiry from its time on, and doubt may be undone by the service.
+    /// A cancel or refund may have its effect from when it was sent, an expiry from its time on unless the order was paid, and doubt may
+    /// be undone by the service.
     fn undone_from(&self, dealings: Dealings<'_>, fate: Fate, sent: Offset) -> Offset {
-        let cancelled = dealings.possibly(Function::CancelOrder).map_or(NEVER, |op| op.sent);
-        let expired = if self.case.may_expire(sent, self.ended) { self.case.expiry_of(sent) } else { NEVER };
+        let asked = |function| dealings.possibly(function).map_or(NEVER, |op| op.sent);
+        let may_expire = dealings.done(Function::PayOrder).is_none() && self.case.may_expire(sent, self.ended);
+        let expired = if may_expire { self.case.expiry_of(sent) } else { NEVER };
         let resolved = if fate == Fate::Doubt { sent } else { NEVER };
-        cancelled.min(expired).min(resolved)
+        asked(Function::CancelOrder).min(asked(Function::RefundOrder)).min(expired).min(resolved)
     }
 
     fn back_by(&self, order: OrderNumber, dealings: Dealings<'_>, fate: Fate) -> Offset {
@@ -149,13 +152,16 @@ impl<'c> Building<'c> {
         if all_before && given_back { ended } else { NEVER }
     }
 
-    fn add_increases(&mut self) {
+    fn add_changes(&mut self) {
         let quiesced = self.quiesced_at();
-        for op in self.case.evidence.history.of(Function::Restock).filter(|op| !matches!(op.outcome, Outcome::Fail(_))) {
-            let there = quiesced.filter(|ended| op.is_ok() && op.answered.is_some_and(|answered| answered <= *ended));
-            for (item, units) in merged(&op.items) {
-                let increase = Increase { units, sent: op.sent, back_by: there.unwrap_or(NEVER) };
-                self.item(item).stock.increases.push(increase);
+        for change in changes(self.case.evidence) {
+            let Change { function, op, item, units, sent, done } = change;
+            let stock = &mut self.item(item).stock;
+            if matches!(function, Function::CutStock | Function::HoldStock) {
+                stock.decreases.push(Decrease { op, units, sent, answered: done.unwrap_or(NEVER) });
+            } else {
+                let there = quiesced.filter(|ended| done.is_some_and(|done| done <= *ended));
+                stock.increases.push(Increase { units, sent, back_by: there.unwrap_or(NEVER) });
             }
         }
     }
@@ -261,8 +267,7 @@ impl<'c> Building<'c> {
 fn new_item(case: &Case<'_>, last: Option<StopView<'_>>, item: ItemId) -> Item {
     let opening = case.supplies.get(&item).map_or(0, |supply| supply.opening);
     let counter = last.and_then(|view| counter(view, item));
-    let (takings, refusals, increases, marks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let stock = ItemStock { item, opening, takings, refusals, increases, marks, counter };
+    let stock = ItemStock { opening, counter, ..ItemStock::new(item) };
     Item { stock, steady: is_steady(case, item), requests: Vec::new() }
 }
 

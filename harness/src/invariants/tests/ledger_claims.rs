@@ -206,14 +206,14 @@ fn everything_that_nobody_asked_for_is_named() {
 
 #[test]
 fn orders_of_the_plan_count_as_asked_if_the_history_lost_its_end() {
-    let planned = crate::scenario::plan::PlannedOrder { item: 0, quantity: 1, user: 7 };
+    let planned = crate::scenario::plan::PlannedOrder::of_one(0, 1, 7);
     let mut evidence = clean_run();
-    evidence.plan.orders = vec![planned; 2];
+    evidence.plan.orders = vec![planned.clone(), planned];
     evidence.history.operations.retain(|op| &*op.order != "o-1");
     assert!(judged(&evidence, "nothing_unasked").verdict.is_unknown(), "the tail shows that operations are missing");
     evidence.history.tail = None;
     assert!(judged(&evidence, "nothing_unasked").verdict.is_held());
-    evidence.plan.orders[1].quantity = 2;
+    evidence.plan.orders[1].first.quantity = 2;
     trips_on(&evidence, "nothing_unasked", "SALE of 1 units of item 1:1:1");
 }
 

@@ -1,5 +1,6 @@
 //! Every claim on hand-written evidence: it holds, it trips in each distinct way, and says unknown of nothing.
 
+mod change_claims;
 mod edited_runs;
 mod history_claims;
 mod ledger_claims;

@@ -240,15 +240,26 @@ fn units_too_many_convict_a_drain_that_did_not_end() {
 }
 
 #[test]
-fn a_restock_in_doubt_and_orders_that_may_expire_leave_the_drain_undecided() {
+fn a_restock_in_doubt_and_orders_that_expire_meanwhile_leave_the_drain_undecided() {
     let mut run = HandWritten::sale(&[(1, 1)]);
-    run.operation(Function::Restock, "", &[(1, 1)], Outcome::Info(InfoCause::Timeout));
+    run.operation(Function::Restock, "r-1", &[(1, 1)], Outcome::Info(InfoCause::Timeout));
     run.accept("o-1", &[(1, 1)]).stop("load").refuse("d-1", 1, 1).stop("drain");
     assert!(judged(&run.finish(), "drain_sells_exactly_supply").verdict.is_unknown());
-    let mut evidence = clean_run();
-    evidence.plan.scenario.promises.order_ttl_ms = 2_000;
-    let verdict = judged(&evidence, "drain_sells_exactly_supply").verdict;
-    assert!(matches!(verdict, Verdict::NotApplicable { .. }), "{verdict:?}");
+    let expired = |order_ttl_ms: u64, before: bool| {
+        let mut run = HandWritten::sale(&[(1, 2)]);
+        run.evidence.plan.scenario.promises.order_ttl_ms = order_ttl_ms;
+        run.accept("o-1", &[(1, 1)]);
+        if before {
+            run.expire("o-1").stop("load");
+        } else {
+            run.stop("load").expire("o-1");
+        }
+        run.accept("d-1", &[(1, 1)]).accept("d-2", &[(1, 1)]).dry(1).stop("drain");
+        judged(&run.finish(), "drain_sells_exactly_supply").verdict
+    };
+    assert!(expired(2_000, true).is_held(), "{:?}", expired(2_000, true));
+    assert!(expired(2_000, false).is_unknown(), "the run waits until nothing is left to expire");
+    assert!(matches!(expired(20_000, false), Verdict::NotApplicable { .. }));
 }
 
 #[test]

@@ -1,0 +1,97 @@
+//! One request to be made: how it is written, recorded, and how its reply is read.
+//!
+//! In: what to ask. Out: the HTTP request and the record of it. Sends nothing.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Method, Request};
+
+use super::LoadError;
+use crate::clock::Offset;
+use crate::history::record::{Function, Invoke, ItemQuantity, OpId};
+use crate::target::changes;
+use crate::target::http::{CreateOrder, Line, Reading, read_reply};
+
+/// One request to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    /// Creates, pays, cancels, refunds or reads an order, or changes stock.
+    pub(crate) function: Function,
+    /// Order id, or the id of the change.
+    pub(crate) order: String,
+    /// User of the order; 0 for a change of stock.
+    pub(crate) user: u64,
+    /// What the order is for, or the one item that is changed.
+    pub(crate) lines: Vec<ItemQuantity>,
+    /// When it is due.
+    pub(crate) due: Offset,
+    /// Index of the api process.
+    pub(crate) instance: u16,
+    /// Whether the body says that this id was sent before.
+    pub(crate) retry: bool,
+}
+
+impl Ask {
+    /// The request; `admin_token` goes to admin listeners only.
+    pub(crate) fn request(&self, host: HeaderValue, admin_token: &str) -> Result<Request<Full<Bytes>>, LoadError> {
+        let failed = |why: String| LoadError::Failed { act: "write a request", why };
+        let unfit = || failed(format!("{} with {} lines is not for this client", self.function.name(), self.lines.len()));
+        let (method, path, body) = match (self.function, self.lines.as_slice()) {
+            (Function::CreateOrder, [_, ..]) => {
+                (Method::POST, "/orders".to_owned(), self.create_body().map_err(|error| failed(error.to_string()))?)
+            }
+            (Function::PayOrder, _) => (Method::POST, format!("/orders/{}/pay", self.order), Bytes::new()),
+            (Function::CancelOrder, _) => (Method::POST, format!("/orders/{}/cancel", self.order), Bytes::new()),
+            (Function::RefundOrder, _) => (Method::POST, format!("/orders/{}/refund", self.order), Bytes::new()),
+            (Function::ReadOrder, _) => (Method::GET, format!("/orders/{}", self.order), Bytes::new()),
+            (change, [line]) => {
+                let path = changes::path(change, line.item, &self.order).ok_or_else(unfit)?;
+                (Method::PUT, path, changes::body(change, *line))
+            }
+            _ => return Err(unfit()),
+        };
+        let mut request = Request::builder().method(method).uri(path).header(HOST, host);
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if self.function.changes_stock() {
+            request = request.header(AUTHORIZATION, format!("Bearer {admin_token}"));
+        }
+        request.body(Full::new(body)).map_err(|error| failed(error.to_string()))
+    }
+
+    fn create_body(&self) -> Result<Bytes, serde_json::Error> {
+        let line = |line: &ItemQuantity| {
+            let ItemQuantity { item, qty } = *line;
+            Line { store_id: item.store, product_id: item.product, sku_id: item.sku, quantity: qty }
+        };
+        let lines: Vec<Line> = self.lines.iter().map(line).collect();
+        let order = CreateOrder { order_id: &self.order, user_id: self.user, items: lines.into(), retry: self.retry };
+        serde_json::to_vec(&order).map(Bytes::from)
+    }
+
+    /// The record of the request, as operation `op` over connection `conn`.
+    pub(crate) fn invoke(&self, op: OpId, conn: u64) -> Invoke {
+        Invoke {
+            op,
+            proc: op.0,
+            f: self.function,
+            order: self.order.clone(),
+            user: self.user,
+            items: if self.function == Function::ReadOrder { Vec::new() } else { self.lines.clone() },
+            due: self.due,
+            instance: self.instance,
+            conn,
+        }
+    }
+
+    /// Reads a whole reply.
+    pub(crate) fn read(&self, status: u16, body: &[u8]) -> Reading {
+        if self.function.changes_stock() {
+            changes::read_reply(status, body, &self.order)
+        } else {
+            read_reply(status, body, &self.order)
+        }
+    }
+}
