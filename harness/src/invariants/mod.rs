@@ -11,6 +11,7 @@ pub mod verdict;
 
 mod case;
 mod claim;
+mod fates;
 mod holdings;
 mod index;
 mod linearizable;
@@ -23,7 +24,9 @@ mod carts_are_whole;
 mod drain_sells_exactly_supply;
 mod every_lock_resolved;
 mod evidence_is_sound;
+mod faults_bit;
 mod generator_kept_up;
+mod kill_points_covered;
 mod latency_within_budget;
 mod ledger_balances;
 mod legal_transitions;
@@ -33,6 +36,7 @@ mod nothing_unasked;
 mod once_per_order_id;
 mod one_epoch_commits;
 mod outbox_drained;
+mod recovers_in_time;
 mod redis_equals_ledger;
 mod rejected_left_no_trace;
 mod user_quota_respected;
@@ -43,13 +47,14 @@ mod hand_written;
 mod tests;
 
 pub use evidence::Evidence;
+pub use fates::{Fate, fates};
 pub use verdict::{Finding, Story, Verdict, Violation};
 
 use case::Case;
 use claim::Claim;
 
 /// Every claim, in the order of the report.
-const CLAIMS: [&Claim; 19] = [
+const CLAIMS: [&Claim; 22] = [
     &evidence_is_sound::CLAIM,
     &no_oversell::CLAIM,
     &no_false_sold_out::CLAIM,
@@ -66,6 +71,9 @@ const CLAIMS: [&Claim; 19] = [
     &one_epoch_commits::CLAIM,
     &user_quota_respected::CLAIM,
     &drain_sells_exactly_supply::CLAIM,
+    &faults_bit::CLAIM,
+    &kill_points_covered::CLAIM,
+    &recovers_in_time::CLAIM,
     &answers_without_error::CLAIM,
     &latency_within_budget::CLAIM,
     &generator_kept_up::CLAIM,
