@@ -5,12 +5,14 @@
 //!
 //! [`histogram`] holds one set of latencies, [`sets`] the table and the spectra, [`curves`] the buckets over time, [`totals`] the sums,
 //! [`heat`] the map of latencies over time, [`readings`] the samples. Of faults: [`spans`] says when they were in force, [`recovery`] how
-//! long the service took to be itself again, [`coverage`] which kill points were met, [`disturbance`] what buyers felt meanwhile.
+//! long the service took to be itself again, [`coverage`] which kill points were met, [`disturbance`] what buyers felt meanwhile, [`errors`]
+//! what went wrong and whether a fault explains it.
 
 pub mod bands;
 pub mod coverage;
 pub mod curves;
 pub mod disturbance;
+pub mod errors;
 pub mod heat;
 pub mod histogram;
 pub mod readings;
@@ -104,7 +106,7 @@ pub struct SpectrumPoint {
 /// Percentile spectrum of `create_order` in the judged phases.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spectrum {
-    /// `ok response`, `ok service`, `refused response`, ...
+    /// `ok response`, `ok service`, `fail response`, `info service`, ...
     pub name: String,
     /// From the smallest to the largest value.
     pub points: Vec<SpectrumPoint>,
@@ -176,6 +178,9 @@ pub struct Measurements {
     /// Kill points met.
     #[serde(default)]
     pub points: Vec<coverage::PointCell>,
+    /// Errors by cause, most frequent first.
+    #[serde(default)]
+    pub errors: Vec<errors::ErrorCause>,
     /// Response times over time.
     #[serde(default)]
     pub heat: heat::HeatMap,
@@ -199,6 +204,7 @@ pub fn measure(plan: &Plan, history: &History) -> Measurements {
         throughput: totals::throughput(history),
         generator: totals::generator(plan, history),
         points: coverage::points(plan, history, &faults),
+        errors: errors::errors(history, &faults),
         faults,
         heat: heat::heat_map(history, deadline),
         readings: readings::curves(history),

@@ -3,6 +3,8 @@
 mod history;
 mod load;
 mod peer;
+mod report_broken;
+mod report_faults;
 mod report_folder;
 mod report_formats;
 mod report_measure;
