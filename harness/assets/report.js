@@ -98,10 +98,15 @@
   const line = (label, stroke, value, more) => ({ label, stroke, value, width: 1.5, spanGaps: false, points: { size: 4 }, ...more });
   const cursor = { sync: { key: "time", scales: ["x", null] }, drag: { x: true, y: false }, points: { size: 6 } };
 
+  // Every plot over time begins and ends where the run does, so that they can be read one below the other.
+  const times = [data.at, ...data.readings.flatMap((plot) => plot.series.map((curve) => curve.at))].flatMap((column) => [column[0], column[column.length - 1]]);
+  const ends = [Math.min(...times.filter(Number.isFinite)), Math.max(...times.filter(Number.isFinite))];
+  const whole = { time: false, range: (_, low, high) => (ends[1] > ends[0] ? ends : [low - 0.05, high + 0.05]) };
+
   const latencyPlot = (palette, size) => ({
     options: {
       ...size, cursor, plugins: [bands(palette), budgetLine(palette, "right")],
-      scales: { x: { time: false }, y: { distr: 3, range: decades } },
+      scales: { x: whole, y: { distr: 3, range: decades } },
       axes: [timeAxis(palette), logAxis(palette)],
       series: [
         { label: "at", value: at },
@@ -117,7 +122,7 @@
   const ratesPlot = (palette, size) => ({
     options: {
       ...size, cursor, plugins: [bands(palette)],
-      scales: { x: { time: false }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+      scales: { x: whole, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
       axes: [timeAxis(palette), valueAxis(palette, "operations per second")],
       series: [
         { label: "at", value: at },
@@ -192,7 +197,7 @@
     return {
       options: {
         ...size, cursor, plugins: [bands(palette), { hooks: { draw: [paint] } }, budgetLine(palette, "right")],
-        scales: { x: { time: false }, y: { distr: 3, range: () => [rows[0], top] }, orders: { range: () => [0, 1] } },
+        scales: { x: whole, y: { distr: 3, range: () => [rows[0], top] }, orders: { range: () => [0, 1] } },
         axes: [timeAxis(palette), logAxis(palette)],
         series: [
           { label: "at", value: at },
@@ -212,7 +217,7 @@
     return {
       options: {
         ...size, cursor, plugins: [bands(palette)],
-        scales: { x: { time: false }, y: { range } },
+        scales: { x: whole, y: { range } },
         axes: [timeAxis(palette), valueAxis(palette, plot.unit || "count")],
         series: [
           { label: "at", value: at },
@@ -224,10 +229,6 @@
     };
   };
 
-  // Every plot over time begins and ends where the run does, so that they can be read one below the other.
-  const times = [data.at, ...data.readings.flatMap((plot) => plot.series.map((curve) => curve.at))].flatMap((column) => [column[0], column[column.length - 1]]);
-  const ends = [Math.min(...times.filter(Number.isFinite)), Math.max(...times.filter(Number.isFinite))];
-
   const places = [["#plot-latency", latencyPlot, 320], ["#plot-rates", ratesPlot, 280], ["#plot-spectrum", spectrumPlot, 320]];
   if (data.heat.cells.length) places.push(["#plot-heat", heatPlot, 300]);
   data.readings.forEach((plot) => places.push(['[data-reading="' + CSS.escape(plot.id) + '"]', readingPlot(plot), 200]));
@@ -238,9 +239,7 @@
       const place = document.querySelector(selector);
       if (!place) return [];
       const { options, columns } = make(palette, { width: width || place.clientWidth, height });
-      const plot = new uPlot(options, columns, place);
-      if (selector !== "#plot-spectrum" && ends[1] > ends[0]) plot.setScale("x", { min: ends[0], max: ends[1] });
-      return [plot];
+      return [new uPlot(options, columns, place)];
     });
   };
   const redraw = () => draw(dark.matches ? palettes.dark : palettes.light);

@@ -7,7 +7,9 @@
 use super::case::Case;
 use super::claim::{Claim, Examination, Part};
 use super::verdict::Verdict;
+use crate::measure::coverage::points;
 use crate::measure::disturbance::Disturbance;
+use crate::scenario::faults::Fault;
 
 pub(crate) const CLAIM: Claim = Claim {
     name: "faults_bit",
@@ -24,13 +26,22 @@ fn examine(case: &Case<'_>) -> Examination {
     if planned.is_empty() && faults.is_empty() {
         return Examination::not_applicable("no fault was planned, and none was injected");
     }
-    let toothless = faults.iter().filter_map(|fault| Some(format!("{} did not bite: {}", name(fault), fault.toothless.as_ref()?)));
-    let absent = (0_u32..).zip(planned).filter(|(id, _)| !faults.iter().any(|fault| fault.span.id == *id));
+    let cells = points(&case.evidence.plan, &case.evidence.history, faults);
+    // A point that the service can never be met at is no fault that failed; the matrix shows it as such.
+    let unreachable = |id: u32| {
+        let window = usize::try_from(id).ok().and_then(|place| planned.get(place));
+        let Some(Fault::Point { point, .. }) = window.map(|window| &window.fault) else { return false };
+        cells.iter().any(|cell| cell.unreachable.is_some() && cell.point == *point)
+    };
+    let reachable = || faults.iter().filter(|fault| !unreachable(fault.span.id));
+    let toothless = reachable().filter_map(|fault| Some(format!("{} did not bite: {}", name(fault), fault.toothless.as_ref()?)));
+    let traceless = |id: u32| !unreachable(id) && !faults.iter().any(|fault| fault.span.id == id);
+    let absent = (0_u32..).zip(planned).filter(|(id, _)| traceless(*id));
     let absent = absent.map(|(id, window)| format!("fault {id} ({} on {}) left no trace", window.fault.name(), window.target));
     let blunt: Vec<String> = toothless.chain(absent).collect();
     let looked_at = format!("{} faults, {} of them without proof", faults.len().max(planned.len()), blunt.len());
     let verdict = match blunt.as_slice() {
-        [] => Verdict::from_violations(faults.len() as u64, Vec::new()),
+        [] => Verdict::from_violations(reachable().count() as u64, Vec::new()),
         [one] => Verdict::unknown(one),
         [first, rest @ ..] => Verdict::unknown(format!("{first}; and {} more", rest.len())),
     };

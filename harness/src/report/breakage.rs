@@ -32,12 +32,22 @@ pub struct FaultRow {
     pub bit: bool,
     /// What proves it, or why nothing does.
     pub proof: String,
-    /// Share of orders answered, and p99, before, during and after.
-    pub felt: [String; 3],
+    /// What buyers felt before, during and after.
+    pub felt: [Felt; 3],
     /// Recovery of each component, in the order of [`COMPONENTS`].
     pub recovery: Vec<RecoveryCell>,
     /// What the service promises.
     pub promised: String,
+}
+
+/// What buyers felt in a window.
+pub struct Felt {
+    /// Share of orders answered.
+    pub answered: String,
+    /// 99th percentile of the response time.
+    pub p99: String,
+    /// Orders and length that both stand on.
+    pub hint: String,
 }
 
 /// Recovery of one component.
@@ -75,25 +85,25 @@ fn fault(fault: &Disturbance) -> FaultRow {
         bit: fault.toothless.is_none(),
         proof: fault.toothless.as_ref().map_or_else(|| span.proof.clone(), |why| format!("did not bite: {why}")),
         felt: [fault.before, fault.during, fault.after].map(|window| felt(&window)),
-        recovery: COMPONENTS.map(|component| cell(part(component), fault.promised_ms)).into(),
-        promised: fault.promised_ms.map_or_else(|| "none".to_owned(), figures::duration),
+        recovery: COMPONENTS.map(|component| cell(part(component).filter(|_| fault.toothless.is_none()), fault.promised_ms)).into(),
+        promised: fault.promised_ms.map_or_else(|| "no recovery".to_owned(), figures::duration),
     }
 }
 
-/// `99.8 % · 12 ms`.
+/// `99.8 %`, `12.0 ms` and what they stand on.
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]
-fn felt(window: &WindowFigures) -> String {
-    match window.p99_ms {
-        Some(p99) => {
-            let answered = (window.ok + window.fail) as f64 * 100.0 / window.sent.max(1) as f64;
-            format!("{answered:.1} % of {}, p99 {} ms", count(window.sent), ms(p99))
-        }
-        None => "–".to_owned(),
-    }
+fn felt(window: &WindowFigures) -> Felt {
+    let none = || "–".to_owned();
+    let Some(p99) = window.p99_ms else { return Felt { answered: none(), p99: none(), hint: "no order was due".to_owned() } };
+    let answered = (window.ok + window.fail) as f64 * 100.0 / window.sent.max(1) as f64;
+    let hint = format!("{} in {:.1} s", plural(window.sent, "order", "orders"), window.seconds);
+    Felt { answered: format!("{answered:.1} %"), p99: format!("{} ms", ms(p99)), hint }
 }
 
 fn cell(part: Option<&ComponentRecovery>, promised_ms: Option<u64>) -> RecoveryCell {
-    let Some(part) = part else { return RecoveryCell { text: "–".to_owned(), hint: "never healed".to_owned(), slug: "none" } };
+    let Some(part) = part else {
+        return RecoveryCell { text: "–".to_owned(), hint: "it did not bite, or was never healed".to_owned(), slug: "none" };
+    };
     let limit = part.limit.map(|limit| format!("limit {}", figure(part.component, limit)));
     let hint = limit.unwrap_or_default();
     match &part.recovered {

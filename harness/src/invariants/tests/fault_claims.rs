@@ -225,6 +225,8 @@ fn a_required_cell_counts_when_it_was_hit_with_the_action_that_was_asked_for() {
     let mut unreachable = aimed();
     let why = serde_json::json!({ "name": "commit_held", "why": "one packet" });
     unreachable.history.notes.push(Timed { at: Offset::ZERO, what: ("point_unreachable".into(), why) });
+    unreachable.history.faults.retain(|mark| mark.what.step == FaultStep::Healed);
+    assert!(judged(&unreachable, "faults_bit").verdict.is_unknown(), "there was nothing else to bite");
     assert!(matches!(judged(&unreachable, "kill_points_covered").verdict, Verdict::NotApplicable { .. }));
 }
 
