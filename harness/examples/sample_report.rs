@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
 #[path = "../tests/it/report_broken.rs"]
+#[expect(dead_code, reason = "the tests use the rest")]
 mod report_broken;
 #[path = "../tests/it/report_synthetic.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]

@@ -11,6 +11,7 @@ pub mod verdict;
 
 mod case;
 mod claim;
+mod failure_rates;
 mod fates;
 mod holdings;
 mod index;
@@ -19,13 +20,16 @@ mod story;
 mod supply;
 
 mod acknowledged_is_durable;
+mod alerts_match_history;
 mod answers_without_error;
 mod carts_are_whole;
+mod deduct_failures_below;
 mod drain_sells_exactly_supply;
 mod every_lock_resolved;
 mod evidence_is_sound;
 mod faults_bit;
 mod generator_kept_up;
+mod inconsistencies_below;
 mod kill_points_covered;
 mod latency_within_budget;
 mod ledger_balances;
@@ -36,6 +40,7 @@ mod nothing_unasked;
 mod once_per_order_id;
 mod one_epoch_commits;
 mod outbox_drained;
+mod pre_deduct_failures_below;
 mod recovers_in_time;
 mod redis_equals_ledger;
 mod rejected_left_no_trace;
@@ -54,7 +59,7 @@ use case::Case;
 use claim::Claim;
 
 /// Every claim, in the order of the report.
-const CLAIMS: [&Claim; 22] = [
+const CLAIMS: [&Claim; 26] = [
     &evidence_is_sound::CLAIM,
     &no_oversell::CLAIM,
     &no_false_sold_out::CLAIM,
@@ -76,6 +81,10 @@ const CLAIMS: [&Claim; 22] = [
     &recovers_in_time::CLAIM,
     &answers_without_error::CLAIM,
     &latency_within_budget::CLAIM,
+    &pre_deduct_failures_below::CLAIM,
+    &deduct_failures_below::CLAIM,
+    &inconsistencies_below::CLAIM,
+    &alerts_match_history::CLAIM,
     &generator_kept_up::CLAIM,
 ];
 
@@ -83,7 +92,14 @@ const CLAIMS: [&Claim; 22] = [
 pub const EVIDENCE_IS_SOUND: &str = evidence_is_sound::CLAIM.name;
 
 /// Claims that are service levels: a violation of one misses a budget, it is no violation of an invariant.
-pub const SERVICE_LEVELS: &[&str] = &[answers_without_error::CLAIM.name, latency_within_budget::CLAIM.name];
+pub const SERVICE_LEVELS: &[&str] = &[
+    answers_without_error::CLAIM.name,
+    latency_within_budget::CLAIM.name,
+    pre_deduct_failures_below::CLAIM.name,
+    deduct_failures_below::CLAIM.name,
+    inconsistencies_below::CLAIM.name,
+    alerts_match_history::CLAIM.name,
+];
 
 /// Judges a run: every claim, always all, in a fixed order that starts with `evidence_is_sound`.
 ///

@@ -4,7 +4,7 @@
 //! No async, no sockets, no clock. It judges nothing: limits belong to the invariants.
 //!
 //! [`histogram`] holds one set of latencies, [`sets`] the table and the spectra, [`curves`] the buckets over time, [`totals`] the sums,
-//! [`heat`] the map of latencies over time, [`readings`] the samples. Of faults: [`spans`] says when they were in force, [`recovery`] how
+//! [`heat`] the map of latencies over time, [`readings`] the samples, [`rates`] shares of failures. Of faults: [`spans`] says when they were in force, [`recovery`] how
 //! long the service took to be itself again, [`coverage`] which kill points were met, [`disturbance`] what buyers felt meanwhile, [`errors`]
 //! what went wrong and whether a fault explains it.
 
@@ -15,6 +15,7 @@ pub mod disturbance;
 pub mod errors;
 pub mod heat;
 pub mod histogram;
+pub mod rates;
 pub mod readings;
 pub mod recovery;
 pub mod series;

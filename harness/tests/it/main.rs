@@ -10,6 +10,7 @@ mod report_formats;
 mod report_measure;
 mod report_outcome;
 mod report_page;
+mod report_schema;
 mod report_synthetic;
 mod snapshot;
 mod snapshot_calls;

@@ -4,6 +4,7 @@
 //! [`report_synthetic`](crate::report_synthetic) with a kill that was recovered from, a kill point that was met, one that was not, one that
 //! cannot be, a fault that did not bite, and readings.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use harness::clock::Offset;
@@ -24,6 +25,15 @@ const BLUNT_MS: (u64, u64) = (22_000, 22_500);
 
 fn at(ms: u64) -> Offset {
     Offset::from_millis(ms)
+}
+
+/// Operations of the run that tests look at: 11 s of baseline before the first fault.
+const OPERATIONS: u64 = 160_000;
+
+/// One run for all tests: drawing it takes a second or two.
+pub(crate) fn shared() -> &'static Evidence {
+    static RUN: LazyLock<Evidence> = LazyLock::new(|| evidence(OPERATIONS));
+    &RUN
 }
 
 /// The run and its faults.

@@ -9,18 +9,17 @@ use harness::report::index::{self, RunSummary};
 use harness::report::{OutcomeClass, Report, RunFolder, assemble, console, html, markdown, write_report};
 use harness::scenario::faults::PointAction;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use crate::{report_broken as broken, report_synthetic as synthetic};
-
-const OPERATIONS: u64 = 160_000;
 
 fn report_of(evidence: &Evidence, findings: Vec<Finding>) -> Report {
     assemble(evidence, &synthetic::identity(), findings, measure(&evidence.plan, &evidence.history))
 }
 
-fn broken_report() -> (Report, Evidence) {
-    let evidence = broken::evidence(OPERATIONS);
-    (report_of(&evidence, judge(&evidence)), evidence)
+fn broken_report() -> Report {
+    static REPORT: LazyLock<Report> = LazyLock::new(|| report_of(broken::shared(), judge(broken::shared())));
+    REPORT.clone()
 }
 
 fn unknown_because<'a>(report: &'a Report, claim: &str) -> &'a str {
@@ -31,7 +30,7 @@ fn unknown_because<'a>(report: &'a Report, claim: &str) -> &'a str {
 
 #[test]
 fn a_report_holds_every_fault_with_its_span_its_figures_and_its_recovery() {
-    let (report, _) = broken_report();
+    let report = broken_report();
     let [kill, _, blunt] = report.measurements.faults.as_slice() else { panic!("{:#?}", report.measurements.faults) };
     assert_eq!((kill.span.kind.as_str(), kill.toothless.as_ref()), ("kill", None));
     assert!(kill.during.other > 2_000 && kill.before.other < 50, "{kill:#?}");
@@ -44,7 +43,7 @@ fn a_report_holds_every_fault_with_its_span_its_figures_and_its_recovery() {
 
 #[test]
 fn the_matrix_tells_hit_empty_and_unreachable_cells_apart() {
-    let (report, evidence) = broken_report();
+    let report = broken_report();
     let cells: Vec<_> = report
         .coverage
         .iter()
@@ -63,7 +62,7 @@ fn the_matrix_tells_hit_empty_and_unreachable_cells_apart() {
         unknown_because(&report, "kill_points_covered")
             .contains("1 of 2 required cells are empty: confirm_reply_held × drop_reply")
     );
-    let page = html::render(&report, &evidence).unwrap();
+    let page = html::render(&report, broken::shared()).unwrap();
     for expected in [">1 hit<", ">empty<", ">n/a<", "travel in one packet"] {
         assert!(page.contains(expected), "{expected}");
     }
@@ -71,10 +70,10 @@ fn the_matrix_tells_hit_empty_and_unreachable_cells_apart() {
 
 #[test]
 fn the_page_draws_bands_readings_heat_and_the_timeline_of_an_order() {
-    let (mut report, evidence) = broken_report();
+    let mut report = broken_report();
     let durable = report.findings.iter_mut().find(|finding| finding.invariant == "acknowledged_is_durable").unwrap();
     durable.verdict = broken::violated_near_the_kill();
-    let page = html::render(&report, &evidence).unwrap();
+    let page = html::render(&report, broken::shared()).unwrap();
     for expected in [
         "waitpid says signal 9",
         "did not bite: nothing proves that it had an effect",
@@ -95,7 +94,7 @@ fn the_page_draws_bands_readings_heat_and_the_timeline_of_an_order() {
 
 #[test]
 fn errors_say_how_many_a_fault_explains() {
-    let (report, _) = broken_report();
+    let report = broken_report();
     let lost = report.measurements.errors.iter().find(|cause| cause.why == "connection_lost").unwrap();
     assert!(lost.count > 2_000 && lost.disturbed == lost.count, "{lost:?}");
     assert!(report.measurements.errors.iter().all(|cause| cause.why != "sold_out"));
@@ -103,7 +102,7 @@ fn errors_say_how_many_a_fault_explains() {
 
 #[test]
 fn the_heat_map_loses_no_order_and_readings_keep_their_largest() {
-    let evidence = broken::evidence(OPERATIONS);
+    let evidence = broken::shared();
     let measured = measure(&evidence.plan, &evidence.history);
     let creates = evidence.history.operations.iter().filter(|op| op.function.name() == "create_order").count() as u64;
     assert_eq!(measured.heat.cells.iter().map(|cell| cell.2).sum::<u64>(), creates);
@@ -114,7 +113,7 @@ fn the_heat_map_loses_no_order_and_readings_keep_their_largest() {
 
 #[test]
 fn markdown_and_console_tell_of_faults_too() {
-    let (report, _) = broken_report();
+    let report = broken_report();
     let page = markdown::render(&report);
     assert!(
         page.contains("## Faults") && page.contains("| 0 kill on api-1 | 1.0 s |") && page.contains("| `commit_held` | 1 hit, "),
