@@ -156,6 +156,7 @@ fn spec(request: &RunRequest, folder: &RunFolder) -> StackSpec {
         .collect(),
         ready_ms: request.scenario.limits.ready_ms,
         redis_append_only: request.scenario.faults.iter().any(|window| window.fault.needs_append_only(window.target)),
+        proxied: (!request.scenario.faults.is_empty()).then_some(request.scenario.seed),
         logs: folder.file(LOGS),
     }
 }
