@@ -74,7 +74,8 @@ impl Connection {
                 Ok(server) => server,
                 Err(error) => {
                     proxy.event(Some(self.number), format!("dial {}: {error}", proxy.upstream()));
-                    return (End::Refused, None);
+                    let reset = error.kind() == io::ErrorKind::ConnectionReset;
+                    return (prepare(if reset { End::Broken } else { End::Refused }, &[client]), None);
                 }
             },
         };

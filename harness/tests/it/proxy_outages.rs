@@ -176,9 +176,10 @@ async fn a_server_that_does_not_listen_is_counted_as_refused_and_blocks_nobody_e
 async fn a_fault_ends_by_itself_when_its_time_is_over() {
     let rig = Rig::start().await;
     let mut client = rig.client().await;
+    round_trip(&mut client, b"before").await;
     let short = Duration::from_millis(200);
     rig.proxies.begin("echo", Outage::Stall, short).await.unwrap();
-    rig.proxies.begin("echo", Outage::Disabled, short).await.unwrap_or_else(|error| panic!("{error}"));
+    rig.proxies.begin("echo", Outage::Disabled, short).await.unwrap();
     assert_eq!(read_to_end(&mut client).await, Ok(Vec::new()));
     rig.until("listening again", |_| rig.proxies.view("echo").unwrap().outages.is_empty()).await;
     round_trip(&mut rig.client().await, b"healed").await;
