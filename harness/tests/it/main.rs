@@ -3,6 +3,8 @@
 mod history;
 mod load;
 mod peer;
+mod proxy_outages;
+mod proxy_rig;
 mod report_folder;
 mod report_formats;
 mod report_measure;

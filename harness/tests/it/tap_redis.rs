@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use harness::proxy::tap::{FRAMING_LOST, Process, RedisTap, redis_taps};
-use harness::proxy::{Direction, Dissector as _, DissectorFactory};
+use harness::proxy::tap::{Process, RedisTap, redis_taps};
+use harness::proxy::{Direction, Dissector as _, DissectorFactory, FRAMING_LOST};
 use harness::target::dialect::holdfast;
 use proptest::prelude::*;
 use redis::aio::MultiplexedConnection;
