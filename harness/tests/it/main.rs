@@ -22,4 +22,5 @@ mod tap_mysql_client;
 mod tap_redis;
 mod tap_relay;
 mod tap_splits;
+mod tap_stores;
 mod tidy;

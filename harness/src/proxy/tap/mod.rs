@@ -33,7 +33,7 @@ pub use mysql::MysqlTap;
 pub use point::{Peer, Point, Role};
 pub use process::Process;
 pub use resp::RedisTap;
-pub use step::{Act, FRAMING_LOST, Phase, Step, Unit};
+pub use step::{Act, Phase, Step, Unit};
 
 use std::sync::Arc;
 

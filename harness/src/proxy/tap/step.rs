@@ -70,9 +70,6 @@ pub struct Step {
     pub phase: Phase,
 }
 
-/// Step of the frame that says once that a connection is passed on as bytes from there on.
-pub const FRAMING_LOST: &str = "framing_lost";
-
 /// Names of one act: of its request and of the reply with effect, of the one without, and of the one about a script that is not known.
 struct Names {
     done: &'static str,
