@@ -19,8 +19,6 @@ pub(super) struct PointFault<'a> {
     proxies: &'a Proxies,
     proxy: String,
     connection: u64,
-    /// Frames that the proxy had dropped before.
-    before: u64,
     action: PointAction,
     dead: Option<Dead<'a>>,
 }
@@ -80,7 +78,6 @@ impl<'a> Watch<'a> {
         let role = self.roles.iter().find(|role| self.faults.controls.link(role, self.store) == hit.proxy);
         let role = role.ok_or_else(|| FaultError::failed(format!("act at {}", hit.point), format!("{} is nobody's", hit.proxy)))?;
         let pid = self.faults.controls.pid(role)?;
-        let before = self.dropped(&hit.proxy)?;
         let mark = PointMark {
             name: hit.point.clone(),
             fault: self.id,
@@ -96,7 +93,7 @@ impl<'a> Watch<'a> {
         let facts = format!("{} on connection {connection} of {proxy}, {} orders", hit.point, hit.orders.len());
         let dead = if self.action == PointAction::Kill { Some(self.kill(role, hit).await?) } else { None };
         self.record(mark, at).await?;
-        Ok(Some((PointFault { proxies: self.proxies, proxy, connection, before, action: self.action, dead }, facts)))
+        Ok(Some((PointFault { proxies: self.proxies, proxy, connection, action: self.action, dead }, facts)))
     }
 
     /// Kills the process while its frame is held.
@@ -118,11 +115,6 @@ impl<'a> Watch<'a> {
         let recorded = self.faults.recorder.record(Record::Point(PointMark { held_ns, ..mark })).await;
         recorded.map(drop).map_err(FaultError::of("record a kill point"))
     }
-
-    fn dropped(&self, proxy: &str) -> Result<u64, FaultError> {
-        let counters = self.proxies.counters(proxy).map_err(FaultError::of(format!("count the frames of {proxy}")))?;
-        Ok(counters.upstream.dropped + counters.downstream.dropped)
-    }
 }
 
 impl PointFault<'_> {
@@ -132,13 +124,14 @@ impl PointFault<'_> {
             return Ok(Some(dead.proof()));
         }
         let counters = self.proxies.counters(&self.proxy).map_err(FaultError::of(format!("count the frames of {}", self.proxy)))?;
-        let dropped = counters.upstream.dropped + counters.downstream.dropped - self.before;
-        let ended = counters.connections.iter().find(|one| one.number == self.connection).and_then(|one| one.ended);
-        Ok(match (self.action, ended) {
-            (PointAction::Reset, Some((End::Reset, _))) => Some(format!("connection {} was reset", self.connection)),
-            (PointAction::DropReply, _) if dropped > 0 => Some(format!("{dropped} frames were swallowed")),
-            (PointAction::CutBefore, Some((End::Closed, _))) => Some(format!("connection {} was cut", self.connection)),
-            (PointAction::Stall | PointAction::Pass, _) => Some(format!("the frame on connection {} was met", self.connection)),
+        let number = self.connection;
+        let Some(connection) = counters.connections.iter().find(|one| one.number == number) else { return Ok(None) };
+        let dropped = connection.upstream.dropped + connection.downstream.dropped;
+        Ok(match (self.action, connection.ended) {
+            (PointAction::Reset, Some((End::Reset, _))) => Some(format!("connection {number} was reset")),
+            (PointAction::DropReply, _) if dropped > 0 => Some(format!("{dropped} frames of connection {number} were swallowed")),
+            (PointAction::CutBefore, Some((End::Closed, _))) => Some(format!("connection {number} was cut")),
+            (PointAction::Stall | PointAction::Pass, _) => Some(format!("the frame on connection {number} was met")),
             _ => None,
         })
     }
