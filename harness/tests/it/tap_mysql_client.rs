@@ -75,7 +75,7 @@ impl Client {
     }
 
     /// Reads whatever comes until the server closes.
-    pub(crate) async fn to_the_end(&mut self) {
+    pub(crate) async fn read_out(&mut self) {
         self.stream.read_to_end(&mut Vec::new()).await.unwrap();
     }
 }

@@ -69,7 +69,7 @@ async fn a_conversation(query: &str, item: u32) -> (Vec<String>, Conversation) {
     assert!(unknown.unwrap_err().to_string().to_lowercase().contains("noscript"));
     pre_deduct("EVAL", PRE_DEDUCT, item, "o-1", 2).exec_async(&mut link).await.unwrap();
     let mut pipeline = redis::pipe();
-    pipeline.cmd("SET").arg("tap:big").arg("v".repeat(300_000)).cmd("GET").arg("tap:big").cmd("INFO").cmd("HGETALL").arg("no:such");
+    pipeline.cmd("SET").arg("tap:big").arg("v".repeat(40_000)).cmd("GET").arg("tap:big").cmd("INFO").cmd("HGETALL").arg("no:such");
     pipeline.add_command(pre_deduct("EVALSHA", &hash, item, "o-2", 5));
     pipeline.cmd("MGET").arg("tap:big").arg("no:such").cmd("COMMAND").arg("INFO").arg("GET").arg("SET");
     pipeline.add_command(pre_deduct("EVALSHA", &hash, item, "o-3", 1));

@@ -33,3 +33,4 @@ mod tap_relay;
 #[path = "../../../harness/tests/it/tap_splits.rs"]
 mod tap_splits;
 mod taps;
+mod taps_held;

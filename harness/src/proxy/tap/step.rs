@@ -46,6 +46,8 @@ pub enum Act {
     EpochUpdate,
     /// Commits, or is a write that commits by itself.
     Commit(Unit),
+    /// A client asks for an order.
+    CreateOrder,
 }
 
 /// Where an exchange is.
@@ -85,7 +87,7 @@ macro_rules! names {
 
 impl Act {
     /// Every act that a tap can see.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Script(Script::PreDeduct),
         Self::Script(Script::Confirm),
         Self::Script(Script::Rollback),
@@ -108,6 +110,7 @@ impl Act {
         Self::Commit(Unit::Finish),
         Self::Commit(Unit::Pay),
         Self::Commit(Unit::Other),
+        Self::CreateOrder,
     ];
 
     const fn names(self) -> Names {
@@ -134,6 +137,7 @@ impl Act {
             Self::Commit(Unit::Finish) => names!("commit_finish"),
             Self::Commit(Unit::Pay) => names!("commit_pay"),
             Self::Commit(Unit::Other) => names!("commit_other"),
+            Self::CreateOrder => names!("create_order"),
         }
     }
 }
