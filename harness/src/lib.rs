@@ -4,20 +4,22 @@
 //!
 //! ```text
 //! scenario ──► stack ──► load ───┐
-//!    │                           ├──► history ──► measure ─────┐
-//!    └─ seed draws the whole plan│        │                    ├──► report ──► exit code
-//!                                │        └──► invariants ─────┘
-//!                            snapshot (after quiesce) ─┘
+//!    │           │               ├──► history ──► measure ─────┐
+//!    │           └────► faults ──┘        │                    ├──► report ──► exit code
+//!    └─ seed draws the whole plan         └──► invariants ─────┘
+//!                        snapshot (after heal and quiesce) ─┘
 //! ```
 //!
 //! [`run`] calls the stages in this order and does nothing else; `verify` is its last lines on what is read back from disk.
 //! The harness never depends on the service that it judges.
 
 pub mod clock;
+pub mod faults;
 pub mod history;
 pub mod invariants;
 pub mod load;
 pub mod measure;
+pub mod proxy;
 pub mod report;
 pub mod run;
 pub mod scenario;

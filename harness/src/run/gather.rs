@@ -1,4 +1,4 @@
-//! Gathers the evidence of a run: stack up, sale opened, load, rest, snapshot, drain test, rest, snapshot, stack down.
+//! Gathers the evidence of a run: stack up, sale opened, load beside faults, rest, snapshot, drain test, rest, snapshot, stack down.
 //!
 //! In: the plan. Out: history and snapshots in the run folder. A step that fails ends the gathering, and is told as a rig error; what was
 //! gathered before it is kept and judged.
@@ -10,6 +10,7 @@ use super::selling;
 use super::watch::Watch;
 use super::{Run, RunError, RunRequest, machine};
 use crate::clock::RunClock;
+use crate::faults::{Faults, run_faults};
 use crate::history::record::{Head, PhaseMark, Record, SCHEMA};
 use crate::history::recorder::Recorder;
 use crate::report::folder::{HISTORY, LOGS, RunFolder};
@@ -62,7 +63,7 @@ pub(super) async fn gather(
 }
 
 async fn on_stack(run: Run<'_>, folder: &RunFolder, mut stack: Stack, gathered: &mut Gathered) {
-    if let Err(error) = sell_watched(run, &mut stack, gathered).await {
+    if let Err(error) = sell_watched(run, &stack, gathered).await {
         gathered.rig_errors.push(error.to_string());
     }
     if let Err(error) = folder.write_stops(&gathered.stops) {
@@ -77,37 +78,40 @@ async fn on_stack(run: Run<'_>, folder: &RunFolder, mut stack: Stack, gathered: 
 }
 
 /// Goes through the whole sale while the stack is looked at once a second.
-async fn sell_watched(run: Run<'_>, stack: &mut Stack, gathered: &mut Gathered) -> Result<(), RunError> {
-    let endpoints = stack.endpoints().clone();
-    let stores = StoreReader::connect(&endpoints).await?;
+async fn sell_watched(run: Run<'_>, stack: &Stack, gathered: &mut Gathered) -> Result<(), RunError> {
+    let stores = StoreReader::connect(stack.endpoints()).await?;
     let sold = CancellationToken::new();
+    let sampling = sample(stack, &stores, run.recorder, &sold);
     let selling = async {
-        let result = sell_and_stop(run, &endpoints, &stores, &mut gathered.stops).await;
+        let result = sell_and_stop(run, stack, &stores, gathered).await;
         sold.cancel();
         result
     };
-    let (ends, result) = tokio::join!(sample(stack, &stores, run.recorder, &sold), selling);
+    let (ends, result) = tokio::join!(sampling, selling);
     gathered.rig_errors.extend(ends);
     result
 }
 
-/// Opens the sale, sells, waits for rest, looks, sells what is left, waits, looks again.
-async fn sell_and_stop(run: Run<'_>, endpoints: &Endpoints, stores: &StoreReader, stops: &mut Vec<Stop>) -> Result<(), RunError> {
+/// Opens the sale, sells while the faults go on, waits for rest, looks, sells what is left, waits, looks again.
+async fn sell_and_stop(run: Run<'_>, stack: &Stack, stores: &StoreReader, gathered: &mut Gathered) -> Result<(), RunError> {
+    let endpoints = stack.endpoints();
     run.watch.stage("opening the sale");
     open_sales(endpoints.api_admin()?, &endpoints.admin_token, &run.plan.scenario.items).await?;
-    let sold = selling::sell(run, endpoints).await;
+    let faults = Faults { scenario: &run.plan.scenario, controls: stack.controls(), recorder: run.recorder, stop: run.stop };
+    let (sold, left) = tokio::join!(selling::sell(run, endpoints), run_faults(faults, run.clock.now()));
+    gathered.rig_errors.extend(left?);
     let stopped = stop_after("load", Phase::Quiesce, run, endpoints, stores).await;
     // What the stores hold convicts even where the load failed.
-    stops.push(stopped?);
+    gathered.stops.push(stopped?);
     sold?;
     if run.stop.is_cancelled() {
         return Ok(());
     }
     run.watch.stage("drain test");
-    if let Some(at_rest) = stops.last() {
+    if let Some(at_rest) = gathered.stops.last() {
         selling::drain(run, endpoints, &at_rest.snapshot).await?;
     }
-    stops.push(stop_after("drain", Phase::Drain, run, endpoints, stores).await?);
+    gathered.stops.push(stop_after("drain", Phase::Drain, run, endpoints, stores).await?);
     Ok(())
 }
 
@@ -151,6 +155,8 @@ fn spec(request: &RunRequest, folder: &RunFolder) -> StackSpec {
         .chain(request.service_args.iter().cloned())
         .collect(),
         ready_ms: request.scenario.limits.ready_ms,
+        redis_append_only: request.scenario.faults.iter().any(|window| window.fault.needs_append_only(window.target)),
+        proxied: (!request.scenario.faults.is_empty()).then_some(request.scenario.seed),
         logs: folder.file(LOGS),
     }
 }

@@ -106,7 +106,7 @@ pub enum RunError {
 pub async fn run(request: &RunRequest, watch: &dyn Watch, stop: &CancellationToken) -> Result<Judged, RunError> {
     request.scenario.check()?;
     let clock = RunClock::start();
-    let plan = arrivals::draw(&request.scenario, &run_tag(request.scenario.seed));
+    let plan = arrivals::draw(&request.scenario.settled(), &run_tag(request.scenario.seed));
     let folder = RunFolder::create(&request.reports, &request.scenario.name, request.scenario.seed.0, clock.wall_start_ms())?;
     folder.write_plan(&plan)?;
     let gathered = match gather::gather(request, &plan, &folder, watch, (&clock, stop)).await {

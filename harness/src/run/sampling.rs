@@ -19,7 +19,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Writes readings into the history until `stop`; the unexpected ends by then, in words. The stack notes when it saw them. A store that
 /// does not answer gives no reading.
-pub(super) async fn sample(stack: &mut Stack, stores: &StoreReader, recorder: &Recorder, stop: &CancellationToken) -> Vec<String> {
+pub(super) async fn sample(stack: &Stack, stores: &StoreReader, recorder: &Recorder, stop: &CancellationToken) -> Vec<String> {
     let mut ends = Vec::new();
     let mut last: HashMap<String, (Offset, f64)> = HashMap::new();
     let mut tick = tokio::time::interval(EVERY);

@@ -204,6 +204,14 @@ impl Scenario {
         self.stretches.iter().map(|stretch| stretch.duration_ms).sum()
     }
 
+    /// This scenario with its faults drawn and its stretches divided by them: what is planned and saved. Settling again changes nothing.
+    #[must_use]
+    pub fn settled(&self) -> Self {
+        let faults = faults::drawn(&self.faults, self.processes, self.seed);
+        let stretches = faults::phased(&self.stretches, &faults);
+        Self { faults, stretches, ..self.clone() }
+    }
+
     /// Mean number of new orders that the load will hold.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "an expectation, not a count")]

@@ -5,12 +5,17 @@
 
 mod bring_up;
 mod child;
+pub mod controls;
+mod dead_man;
 mod entropy;
 mod external;
 mod folder;
+mod links;
+mod member;
 mod mysql_server;
 mod ports;
 mod programs;
+mod ready;
 mod redis_server;
 mod service;
 pub mod services;
@@ -23,6 +28,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::scenario::Processes;
+use crate::seed::Seed;
 
 /// How the service is started: a program and its leading arguments. The process backend appends the service's own flags:
 /// `--role api|worker --listen ADDR --admin-listen ADDR` (a worker gets no `--listen`) and the settings of the spec. What is secret
@@ -64,6 +70,10 @@ pub struct StackSpec {
     pub service_flags: Vec<String>,
     /// Longest wait for any one process to be ready.
     pub ready_ms: u64,
+    /// Whether our own Redis keeps an append-only file, so that a restart finds its data.
+    pub redis_append_only: bool,
+    /// Seed of the proxies between every service process and each store; no proxies if `None`.
+    pub proxied: Option<Seed>,
     /// Folder for the logs of all processes; kept.
     pub logs: PathBuf,
 }

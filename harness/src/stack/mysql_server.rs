@@ -12,11 +12,15 @@ use std::time::Duration;
 use sqlx::{Connection as _, MySqlConnection};
 
 use super::child::{ChildProcess, Launch, in_words};
+use super::external::DATABASE;
 use super::watchdog::Watchdog;
 use super::{StackError, programs};
 
-/// The user that the harness and the service connect as.
+/// The user that the harness connects as.
 pub(super) const USER: &str = "holdfast";
+
+/// The user that the service connects as. A server that is read-only is so for it, as it is not for the former.
+pub(super) const SERVICE_USER: &str = "holdfast_service";
 
 /// Where a server of our own lives.
 #[derive(Debug, Clone)]
@@ -25,7 +29,7 @@ pub(super) struct Place {
     mariadb: bool,
     data: PathBuf,
     temporary: PathBuf,
-    /// SQL that the server runs at each start: makes [`USER`] unless it is there.
+    /// SQL that the server runs at each start: makes both users unless they are there.
     init: PathBuf,
     log: PathBuf,
 }
@@ -46,10 +50,12 @@ impl Place {
         for made in [&place.data, &place.temporary] {
             std::fs::create_dir(made).map_err(StackError::io(format!("make {}", made.display())))?;
         }
-        let user = format!(
-            "CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{password}';\nGRANT ALL PRIVILEGES ON *.* TO '{USER}'@'%' WITH GRANT OPTION;\n"
-        );
-        std::fs::write(&place.init, user).map_err(StackError::io(format!("write {}", place.init.display())))?;
+        let user = |name: &str, rights: &str| {
+            format!("CREATE USER IF NOT EXISTS '{name}'@'%' IDENTIFIED BY '{password}';\nGRANT ALL PRIVILEGES ON {rights};\n")
+        };
+        let own = user(USER, &format!("*.* TO '{USER}'@'%' WITH GRANT OPTION"));
+        let service = user(SERVICE_USER, &format!("{DATABASE}.* TO '{SERVICE_USER}'@'%'"));
+        std::fs::write(&place.init, own + &service).map_err(StackError::io(format!("write {}", place.init.display())))?;
         Ok(place)
     }
 

@@ -6,10 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bring_up::stop_cleanly;
-use super::child::{ChildProcess, in_words};
+use super::controls::Controls;
 use super::external;
-use super::service::{Birth, Service};
+use super::links::Links;
+use super::member::Member;
+use super::redis_server;
+use super::service::{Birth, Service, StoreUrls};
 use super::steps::Steps;
 use super::stores::{Stores, StoresSpec};
 use super::usage::{self, Usage};
@@ -20,20 +22,19 @@ use crate::history::operation::Timed;
 use crate::history::record::{ProcMark, ProcStep};
 use futures_util::future::{join_all, try_join_all};
 
-/// Longest wait for a service to end by itself once asked to.
-const STOP_WITHIN: Duration = Duration::from_secs(10);
-
 /// A running stack. All that it started is gone when it is stopped, dropped, or when this process ends in any way.
 #[derive(Debug)]
 pub struct Stack {
     // Services are dropped before the stores that they use.
     services: Vec<Service>,
+    /// Between the services and the stores, if they are proxied.
+    links: Option<Links>,
     /// `None` for external stores, and once stopped.
     stores: Option<Stores>,
     endpoints: Endpoints,
+    /// The stores as the service would reach them directly.
+    service_urls: StoreUrls,
     steps: Steps,
-    /// Roles whose unexpected end was told.
-    told: Vec<String>,
 }
 
 impl Stack {
@@ -45,14 +46,30 @@ impl Stack {
     pub async fn start(spec: StackSpec, clock: RunClock) -> Result<Self, StackError> {
         std::fs::create_dir_all(&spec.logs).map_err(StackError::io(format!("make {}", spec.logs.display())))?;
         let steps = Steps::new(clock);
-        let (stores, redis_url, mysql_url) = bring_stores(&spec, &steps).await?;
+        let (stores, direct, urls) = bring_stores(&spec, &steps).await?;
         let watchdog = stores.as_ref().map_or_else(|| Watchdog::start(None).map(Arc::new), |stores| Ok(stores.watchdog()))?;
-        let endpoints = Endpoints { api: Vec::new(), admin: Vec::new(), admin_token: entropy::secret()?, redis_url, mysql_url };
-        let birth = Birth { spec: &spec, endpoints: &endpoints, watchdog: &watchdog, steps: &steps };
-        let services = try_join_all(roles(&spec).map(|role| Service::start(role, birth))).await?;
+        let admin_token = entropy::secret()?;
+        let birth = Birth { spec: &spec, admin_token: &admin_token, watchdog: &watchdog, steps: &steps };
+        let links = spec.proxied.map(|seed| Links::start(seed, clock)).transpose()?;
+        let one = async |role: String| {
+            let urls = match &links {
+                Some(links) => links.open(&role, &urls).await?,
+                None => urls.clone(),
+            };
+            Service::start(role, urls, birth).await
+        };
+        let services = try_join_all(roles(&spec).map(one)).await?;
         let api = services.iter().filter_map(|service| service.public).collect();
-        let admin = services.iter().map(|service| (service.process.role().to_owned(), service.admin)).collect();
-        Ok(Self { endpoints: Endpoints { api, admin, ..endpoints }, services, stores, steps, told: Vec::new() })
+        let admin = services.iter().map(|service| (service.member.role().to_owned(), service.admin)).collect();
+        let StoreUrls { redis: redis_url, mysql: mysql_url } = direct;
+        Ok(Self {
+            endpoints: Endpoints { api, admin, admin_token, redis_url, mysql_url },
+            service_urls: urls,
+            services,
+            links,
+            stores,
+            steps,
+        })
     }
 
     /// Where everything listens.
@@ -64,30 +81,20 @@ impl Stack {
     /// Role and process id of every process: `redis` and `mysql` unless external, `api-1`, ..., `worker-1`, ...
     #[must_use]
     pub fn pids(&self) -> Vec<(String, u32)> {
-        self.processes().map(|process| (process.role().to_owned(), process.pid())).collect()
+        self.members().map(|member| (member.role().to_owned(), member.pid())).collect()
     }
 
     /// What every process has used so far, this one (`harness`) first. One that is gone is left out.
     #[must_use]
     pub fn usage(&self) -> Vec<Usage> {
         let own = usage::of("harness", std::process::id());
-        own.into_iter().chain(self.processes().filter_map(|process| usage::of(process.role(), process.pid()))).collect()
+        own.into_iter().chain(self.members().filter_map(|member| usage::of(member.role(), member.pid()))).collect()
     }
 
     /// Processes that ended although nobody asked them to, in words, each told once. To be polled while the run goes on.
-    pub fn exited_unexpectedly(&mut self) -> Vec<String> {
-        let mut found = Vec::new();
-        let stores = self.stores.iter_mut().flat_map(Stores::processes_mut);
-        for process in stores.chain(self.services.iter_mut().map(|service| &mut service.process)) {
-            let Some(status) = process.ended() else { continue };
-            if self.told.iter().all(|role| role != process.role()) {
-                let how = in_words(status);
-                self.told.push(process.role().to_owned());
-                self.steps.note(process, ProcStep::Exited, &how);
-                found.push(format!("{} ended with {how}; its log ends:\n{}", process.role(), process.log_tail()));
-            }
-        }
-        found
+    #[must_use]
+    pub fn exited_unexpectedly(&self) -> Vec<String> {
+        self.members().filter_map(|member| member.unexpected_end(&self.steps)).collect()
     }
 
     /// The steps in the life of the processes since the last call, in order of time.
@@ -101,44 +108,78 @@ impl Stack {
     /// call does nothing.
     pub async fn stop(&mut self) -> Vec<String> {
         let mut problems = self.exited_unexpectedly();
-        let steps = &self.steps;
-        let services = self.services.iter_mut().map(|service| &mut service.process);
-        problems.extend(join_all(services.map(|process| stop_noted(process, steps))).await.into_iter().flatten());
+        let services = self.services.iter().map(|service| service.member.stop(&self.steps));
+        problems.extend(join_all(services).await.into_iter().flatten());
         self.services.clear();
         // A store may have ended while the services took their time.
         problems.extend(self.exited_unexpectedly());
-        let steps = &self.steps;
-        if let Some(mut stores) = self.stores.take() {
-            problems.extend(join_all(stores.processes_mut().map(|process| stop_noted(process, steps))).await.into_iter().flatten());
+        if let Some(stores) = self.stores.take() {
+            let ended = join_all(stores.members().map(|member| member.stop(&self.steps))).await;
+            problems.extend(ended.into_iter().flatten());
             problems.extend(stores.stop().await.err().map(|error| error.to_string()));
         }
         problems
     }
 
-    fn processes(&self) -> impl Iterator<Item = &ChildProcess> {
-        let stores = self.stores.iter().flat_map(Stores::processes);
-        stores.chain(self.services.iter().map(|service| &service.process))
+    /// A hand on its processes and stores, for faults only.
+    #[must_use]
+    pub const fn controls(&self) -> Controls<'_> {
+        Controls::new(self)
+    }
+
+    pub(super) const fn steps(&self) -> &Steps {
+        &self.steps
+    }
+
+    pub(super) const fn service_urls(&self) -> &StoreUrls {
+        &self.service_urls
+    }
+
+    /// The stores as a service was told of them.
+    pub(super) fn urls_of(&self, role: &str) -> Option<&StoreUrls> {
+        self.services.iter().find(|service| service.member.role() == role).map(|service| &service.urls)
+    }
+
+    /// The proxies in front of the stores.
+    pub(super) fn links(&self) -> Result<&Links, StackError> {
+        let why = || StackError::failed("lay hands on the network", "this stack was started without proxies");
+        self.links.as_ref().ok_or_else(why)
+    }
+
+    /// Our own stores.
+    pub(super) fn stores(&self) -> Result<&Stores, StackError> {
+        let why = || StackError::failed("lay hands on the stores", "they belong to somebody else");
+        self.stores.as_ref().ok_or_else(why)
+    }
+
+    pub(super) fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
+        let stores = self.stores.iter().flat_map(Stores::members);
+        stores.chain(self.services.iter().map(|service| &service.member))
     }
 }
 
-/// The stores of a stack, and the URLs of Redis and of the service's database.
-async fn bring_stores(spec: &StackSpec, steps: &Steps) -> Result<(Option<Stores>, String, String), StackError> {
+/// The stores of a stack, and their URLs for the harness and for the service.
+async fn bring_stores(spec: &StackSpec, steps: &Steps) -> Result<(Option<Stores>, StoreUrls, StoreUrls), StackError> {
     match &spec.backend {
         Backend::External { redis_url, mysql_url, may_wipe } => {
             let within = Duration::from_millis(spec.ready_ms);
-            let mysql_url = external::claim(redis_url, mysql_url, *may_wipe, within).await?;
-            Ok((None, redis_url.clone(), mysql_url))
+            let mysql = external::claim(redis_url, mysql_url, *may_wipe, within).await?;
+            let urls = StoreUrls { redis: redis_url.clone(), mysql };
+            Ok((None, urls.clone(), urls))
         }
         Backend::Process => {
-            let wanted = StoresSpec { logs: Some(spec.logs.clone()), ready_ms: spec.ready_ms, ..StoresSpec::default() };
+            let redis_args = spec.redis_append_only.then_some(redis_server::APPEND_ONLY).into_iter().flatten();
+            let redis_args = redis_args.map(str::to_owned).collect();
+            let wanted = StoresSpec { redis_args, logs: Some(spec.logs.clone()), ready_ms: spec.ready_ms, ..StoresSpec::default() };
             let stores = Stores::start(wanted).await?;
-            for process in stores.processes() {
-                steps.note(process, ProcStep::Ready, "");
+            for member in stores.members() {
+                member.note(steps, ProcStep::Ready, "").await;
             }
             let made = external::create_database(&stores.mysql_url(""), external::DATABASE).await;
             made.map_err(|error| StackError::failed(format!("create database {}", external::DATABASE), error.to_string()))?;
-            let (redis_url, mysql_url) = (stores.redis_url(), stores.mysql_url(external::DATABASE));
-            Ok((Some(stores), redis_url, mysql_url))
+            let direct = StoreUrls { redis: stores.redis_url(), mysql: stores.mysql_url(external::DATABASE) };
+            let service = StoreUrls { redis: stores.redis_url(), mysql: stores.service_mysql_url(external::DATABASE) };
+            Ok((Some(stores), direct, service))
         }
     }
 }
@@ -147,16 +188,4 @@ async fn bring_stores(spec: &StackSpec, steps: &Steps) -> Result<(Option<Stores>
 fn roles(spec: &StackSpec) -> impl Iterator<Item = String> {
     let numbered = |role: &'static str, count: u16| (1..=count).map(move |number| format!("{role}-{number}"));
     numbered("api", spec.processes.api).chain(numbered("worker", spec.processes.worker))
-}
-
-/// Stops a process unless it has ended, and notes the steps.
-async fn stop_noted(process: &mut ChildProcess, steps: &Steps) -> Option<String> {
-    if process.ended().is_some() {
-        return None;
-    }
-    steps.note(process, ProcStep::Signalled, "SIGTERM");
-    let problem = stop_cleanly(process, STOP_WITHIN).await;
-    let how = process.ended().map_or_else(|| "still there".to_owned(), in_words);
-    steps.note(process, ProcStep::Exited, &how);
-    problem
 }

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bring_up::{on_free_ports, stop_cleanly, until_ready};
-use super::child::ChildProcess;
+use super::bring_up::{on_free_ports, until_ready};
+use super::child::{ChildProcess, Launch};
 use super::folder::PrivateFolder;
+use super::member::Member;
+use super::ready::Ready;
+use super::steps::Steps;
 use super::watchdog::Watchdog;
 use super::{StackError, entropy, mysql_server, redis_server};
-
-/// Longest wait for a server to end by itself once asked to.
-const STOP_WITHIN: Duration = Duration::from_secs(10);
+use crate::clock::RunClock;
 
 /// The stores that are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +40,8 @@ impl Default for StoresSpec {
 #[derive(Debug)]
 pub struct Stores {
     // Fields are dropped in this order: processes, then their folder.
-    redis: ChildProcess,
-    mysql: ChildProcess,
+    redis: Arc<Member>,
+    mysql: Arc<Member>,
     redis_port: u16,
     mysql_port: u16,
     password: String,
@@ -59,16 +60,21 @@ impl Stores {
         super::programs::mysql_server()?;
         let (folder, watchdog) = PrivateFolder::make()?;
         let logs = spec.logs.as_deref().unwrap_or(folder.path());
-        let (redis, [redis_port]) = start_redis(&spec, &folder, logs, &watchdog).await?;
+        let log = logs.join("redis.log");
+        let launch = |port| redis_server::launch("redis", folder.path(), &log, port, &spec.redis_args);
+        let (redis, redis_port) = start_redis(launch, within, &watchdog).await?;
         let password = entropy::secret()?;
         let place = mysql_server::Place::new(folder.path(), &logs.join("mysql.log"), &password)?;
         place.prepare(&watchdog, within).await?;
-        let ready = async |process: &mut ChildProcess, [port]| {
-            let url = mysql_url(&password, port, "");
-            until_ready(process, within, "the MySQL server answers", async || mysql_server::probe(&url).await).await
+        let ready = |port| Ready::Mysql(mysql_url(mysql_server::USER, &password, port, ""));
+        let answers = async |process: &mut ChildProcess, [port]: [u16; 1]| {
+            let pid = process.pid();
+            until_ready(process, within, "the MySQL server answers", async || ready(port).probe(pid).await).await
         };
-        let (mysql, [mysql_port]) = on_free_ports(&watchdog, |[port]| Ok(place.launch(port, &spec.mysql_args)), ready).await?;
-        Ok(Self { redis, mysql, redis_port, mysql_port, password, folder, watchdog })
+        let launch = |port| place.launch(port, &spec.mysql_args);
+        let (mysql, [mysql_port]) = on_free_ports(&watchdog, |[port]| Ok(launch(port)), answers).await?;
+        let mysql = Member::new(mysql, launch(mysql_port), ready(mysql_port), within, Arc::clone(&watchdog));
+        Ok(Self { redis, mysql: Arc::new(mysql), redis_port, mysql_port, password, folder, watchdog })
     }
 
     /// `redis://127.0.0.1:port/`
@@ -80,13 +86,18 @@ impl Stores {
     /// `mysql://user:password@127.0.0.1:port/database`; the database need not exist.
     #[must_use]
     pub fn mysql_url(&self, database: &str) -> String {
-        mysql_url(&self.password, self.mysql_port, database)
+        mysql_url(mysql_server::USER, &self.password, self.mysql_port, database)
+    }
+
+    /// The same for the user that the service connects as: all rights in its own database, none over the server.
+    pub(super) fn service_mysql_url(&self, database: &str) -> String {
+        mysql_url(mysql_server::SERVICE_USER, &self.password, self.mysql_port, database)
     }
 
     /// Role and process id of both.
     #[must_use]
     pub fn pids(&self) -> Vec<(String, u32)> {
-        self.processes().into_iter().map(|process| (process.role().to_owned(), process.pid())).collect()
+        self.members().into_iter().map(|member| (member.role().to_owned(), member.pid())).collect()
     }
 
     /// The private folder of both, with their data.
@@ -100,21 +111,18 @@ impl Stores {
     /// # Errors
     /// A server that had to be killed, or ended with an error, or a folder that could not be removed. All is gone nevertheless,
     /// as far as it can be.
-    pub async fn stop(mut self) -> Result<(), StackError> {
+    pub async fn stop(self) -> Result<(), StackError> {
+        let steps = Steps::new(RunClock::start());
         let mut problems = Vec::new();
-        for process in self.processes_mut() {
-            problems.extend(stop_cleanly(process, STOP_WITHIN).await);
+        for member in self.members() {
+            problems.extend(member.stop(&steps).await);
         }
         problems.extend(self.folder.remove().err().map(|error| error.to_string()));
         if problems.is_empty() { Ok(()) } else { Err(StackError::failed("stop the stores", problems.join("; "))) }
     }
 
-    pub(super) fn processes(&self) -> [&ChildProcess; 2] {
+    pub(super) fn members(&self) -> [&Arc<Member>; 2] {
         [&self.redis, &self.mysql]
-    }
-
-    pub(super) fn processes_mut(&mut self) -> [&mut ChildProcess; 2] {
-        [&mut self.redis, &mut self.mysql]
     }
 
     /// The watchdog that also ends what else belongs to this stack.
@@ -123,22 +131,21 @@ impl Stores {
     }
 }
 
-fn mysql_url(password: &str, port: u16, database: &str) -> String {
-    format!("mysql://{}:{password}@127.0.0.1:{port}/{database}", mysql_server::USER)
+fn mysql_url(user: &str, password: &str, port: u16, database: &str) -> String {
+    format!("mysql://{user}:{password}@127.0.0.1:{port}/{database}")
 }
 
+/// Starts a Redis server on a free port and waits for it.
 async fn start_redis(
-    spec: &StoresSpec,
-    folder: &PrivateFolder,
-    logs: &Path,
+    launch: impl Fn(u16) -> Result<Launch, StackError>,
+    within: Duration,
     watchdog: &Arc<Watchdog>,
-) -> Result<(ChildProcess, [u16; 1]), StackError> {
-    let log = logs.join("redis.log");
-    let launch = |[port]: [u16; 1]| redis_server::launch(folder.path(), &log, port, &spec.redis_args);
-    let ready = async |process: &mut ChildProcess, [port]: [u16; 1]| {
-        let pid = process.pid();
-        let within = Duration::from_millis(spec.ready_ms);
-        until_ready(process, within, "the Redis server answers", async || redis_server::probe(port, pid).await).await
+) -> Result<(Arc<Member>, u16), StackError> {
+    let answers = async |process: &mut ChildProcess, [port]: [u16; 1]| {
+        let (pid, ready) = (process.pid(), Ready::Redis(port));
+        until_ready(process, within, "the Redis server answers", async || ready.probe(pid).await).await
     };
-    on_free_ports(watchdog, launch, ready).await
+    let (process, [port]) = on_free_ports(watchdog, |[port]| launch(port), answers).await?;
+    let member = Member::new(process, launch(port)?, Ready::Redis(port), within, Arc::clone(watchdog));
+    Ok((Arc::new(member), port))
 }

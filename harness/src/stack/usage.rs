@@ -27,6 +27,21 @@ pub(super) fn of(role: &str, pid: u32) -> Option<Usage> {
     })
 }
 
+/// What the kernel says of a process at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    /// State letter: `R` runs, `S` sleeps, `T` is stopped, `Z` has ended and is not reaped.
+    pub state: char,
+    /// CPU time since it started, in user and kernel mode, in clock ticks.
+    pub cpu_ticks: u64,
+}
+
+/// The state of process `pid`; `None` once it is gone.
+pub(super) fn life(pid: u32) -> Option<Life> {
+    let stat = Process::new(i32::try_from(pid).ok()?).and_then(|process| process.stat()).ok()?;
+    Some(Life { state: stat.state, cpu_ticks: stat.utime + stat.stime })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

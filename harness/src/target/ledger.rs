@@ -103,3 +103,12 @@ pub const SETTINGS: Query = Query {
         "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_flush_log_at_trx_commit', 'sync_binlog', 'log_bin', 'binlog_format',
             'tx_isolation', 'transaction_isolation', 'innodb_doublewrite', 'innodb_flush_method')",
 };
+
+/// Lock every row that an order or a deduct of one item needs; bound to store, product and SKU.
+pub const LOCK_ITEM: [&str; 2] = [
+    "SELECT epoch FROM inventory_epoch WHERE store_id = ? AND product_id = ? AND sku_id = ? ORDER BY shard FOR UPDATE",
+    "SELECT version FROM inventory WHERE store_id = ? AND product_id = ? AND sku_id = ? FOR UPDATE",
+];
+
+/// A write that would change nothing; a server that refuses writes refuses it.
+pub const WRITE_NOTHING: &str = "UPDATE inventory SET version = version WHERE store_id = 0";

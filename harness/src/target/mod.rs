@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod connection;
+pub mod dialect;
 pub mod http;
 pub mod keys;
 pub mod ledger;

@@ -51,6 +51,8 @@ fn spec(logs: &Logs, backend: Backend, flags: &[&str]) -> StackSpec {
         service: ServiceCommand { program: "/bin/sh".into(), leading: vec!["-c".into(), script, binary.display().to_string()] },
         service_flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
         ready_ms: 30_000,
+        redis_append_only: false,
+        proxied: None,
         logs: logs.0.clone(),
     }
 }

@@ -8,11 +8,13 @@ const RANKS: &[(&str, u32)] = &[
     ("clock", 0),
     ("seed", 0),
     ("scenario", 1),
+    ("proxy", 1),
     ("history", 2),
     ("target", 3),
     ("stack", 4),
     ("load", 5),
     ("snapshot", 5),
+    ("faults", 5),
     ("measure", 6),
     ("invariants", 6),
     ("report", 7),
@@ -20,7 +22,18 @@ const RANKS: &[(&str, u32)] = &[
 ];
 
 /// Pairs of one rank that must not know each other.
-const STRANGERS: &[(&str, &str)] = &[("load", "snapshot"), ("snapshot", "load"), ("measure", "invariants")];
+const STRANGERS: &[(&str, &str)] = &[
+    ("load", "snapshot"),
+    ("snapshot", "load"),
+    ("load", "faults"),
+    ("faults", "load"),
+    ("snapshot", "faults"),
+    ("faults", "snapshot"),
+    ("measure", "invariants"),
+    ("proxy", "scenario"),
+    ("load", "proxy"),
+    ("snapshot", "proxy"),
+];
 
 /// Stages that work on a saved folder: no async, no sockets, no clock.
 const PURE: &[&str] = &["invariants", "measure", "report"];

@@ -28,3 +28,9 @@ mod stock_model;
 mod stock_replies;
 #[path = "support.rs"]
 mod support;
+#[path = "../../../harness/tests/it/tap_relay.rs"]
+mod tap_relay;
+#[path = "../../../harness/tests/it/tap_splits.rs"]
+mod tap_splits;
+mod taps;
+mod taps_held;

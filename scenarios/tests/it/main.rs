@@ -4,6 +4,7 @@
 
 mod broken_evidence;
 mod external_stores;
+mod faults;
 mod held_run;
 mod interrupted;
 mod processes;

@@ -1,0 +1,100 @@
+//! What the taps of one service process have seen it do, over all its connections to both stores.
+//!
+//! In: the steps that took effect. Out: whether an order is among the last that did. Bounded: the oldest are forgotten, and a point that rests on one that was
+//! forgotten is not told.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use super::dialect::Script;
+use super::step::{Act, Phase, Step, Unit};
+
+/// Orders that are remembered for each thing seen: more than a process has under way at once.
+const REMEMBERED: usize = 16_384;
+
+/// A thing that was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Redis said that it took units for the order.
+    Taken,
+    /// MySQL said that the deduct of the order is committed.
+    Deducted,
+    /// MySQL said that the tombstone of the order is committed.
+    Fenced,
+}
+
+/// The shared memory of the taps of one service process. A restarted process is a new one.
+#[derive(Debug, Default)]
+pub struct Process {
+    seen: Mutex<[Recent; 3]>,
+}
+
+#[derive(Debug, Default)]
+struct Recent {
+    /// The item that was seen first with the order; empty if items do not matter.
+    orders: HashMap<String, String>,
+    by_age: VecDeque<String>,
+}
+
+impl Recent {
+    fn add(&mut self, order: &str, item: &str) {
+        if self.orders.contains_key(order) {
+            return;
+        }
+        if self.by_age.len() == REMEMBERED
+            && let Some(oldest) = self.by_age.pop_front()
+        {
+            self.orders.remove(&oldest);
+        }
+        self.orders.insert(order.to_owned(), item.to_owned());
+        self.by_age.push_back(order.to_owned());
+    }
+}
+
+impl Process {
+    /// Remembers what a step made true.
+    pub(super) fn note(&self, step: Step, orders: &[String], item: Option<&str>) {
+        if step.phase != Phase::Done {
+            return;
+        }
+        let seen = match step.act {
+            Act::Script(Script::PreDeduct) => Seen::Taken,
+            Act::Commit(Unit::Deduct) => Seen::Deducted,
+            Act::Commit(Unit::Tombstone) => Seen::Fenced,
+            _ => return,
+        };
+        let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for order in orders {
+            all[seen as usize].add(order, item.unwrap_or_default());
+        }
+    }
+
+    /// Whether one of `orders` is among those seen.
+    pub(super) fn has_any(&self, seen: Seen, orders: &[String]) -> bool {
+        let all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.iter().any(|order| all[seen as usize].orders.contains_key(order))
+    }
+
+    /// Whether units of another item than `item` were taken for one of `orders`.
+    pub(super) fn holds_another_item(&self, orders: &[String], item: Option<&str>) -> bool {
+        let all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = &all[Seen::Taken as usize].orders;
+        orders.iter().filter_map(|order| taken.get(order)).any(|first| Some(first.as_str()) != item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_orders_are_remembered() {
+        let process = Process::default();
+        let taken = Step { act: Act::Script(Script::PreDeduct), phase: Phase::Done };
+        for number in 0..=REMEMBERED {
+            process.note(taken, &[format!("o-{number}")], None);
+        }
+        assert!(!process.has_any(Seen::Taken, &["o-0".to_owned()]));
+        assert!(process.has_any(Seen::Taken, &["o-1".to_owned()]) && process.has_any(Seen::Taken, &[format!("o-{REMEMBERED}")]));
+    }
+}
