@@ -5,7 +5,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::sampling::sample;
+use super::sampling::{Calm, sample};
 use super::selling;
 use super::watch::Watch;
 use super::{Run, RunError, RunRequest, machine};
@@ -81,7 +81,8 @@ async fn on_stack(run: Run<'_>, folder: &RunFolder, mut stack: Stack, gathered: 
 async fn sell_watched(run: Run<'_>, stack: &Stack, gathered: &mut Gathered) -> Result<(), RunError> {
     let stores = StoreReader::connect(stack.endpoints()).await?;
     let sold = CancellationToken::new();
-    let sampling = sample(stack, &stores, run.recorder, &sold);
+    let calm = if run.plan.scenario.faults.is_empty() { Calm::Yes } else { Calm::No };
+    let sampling = sample(stack, &stores, run.recorder, &sold, calm);
     let selling = async {
         let result = sell_and_stop(run, stack, &stores, gathered).await;
         sold.cancel();
