@@ -16,6 +16,7 @@ use crate::history::recorder::Recorder;
 use crate::report::folder::{HISTORY, LOGS, RunFolder};
 use crate::report::{RunIdentity, SCHEMA_VERSION};
 use crate::scenario::Phase;
+use crate::scenario::faults::Fault;
 use crate::scenario::plan::Plan;
 use crate::snapshot::reader::StoreReader;
 use crate::snapshot::take::{StopContext, stop_point};
@@ -157,6 +158,7 @@ fn spec(request: &RunRequest, folder: &RunFolder) -> StackSpec {
         .collect(),
         ready_ms: request.scenario.limits.ready_ms,
         redis_append_only: request.scenario.faults.iter().any(|window| window.fault.needs_append_only(window.target)),
+        redis_replica: request.scenario.faults.iter().any(|window| matches!(window.fault, Fault::RedisPromote { .. })),
         proxied: (!request.scenario.faults.is_empty()).then_some(request.scenario.seed),
         logs: folder.file(LOGS),
     }
