@@ -9,6 +9,7 @@ mod nemesis;
 mod network;
 mod points;
 mod process;
+mod promotion;
 mod redis_client;
 mod redis_data;
 mod redis_store;

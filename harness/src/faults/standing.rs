@@ -8,6 +8,7 @@ use super::mysql_store::{MysqlFault, Urls};
 use super::network::NetworkFault;
 use super::points::{PointFault, Watch};
 use super::process::{Dead, Stopped};
+use super::promotion::Promoted;
 use super::redis_data::Lossy;
 use super::redis_store::RedisFault;
 use super::{FaultError, Faults};
@@ -23,6 +24,7 @@ pub(super) enum Standing<'a> {
     Stopped(Stopped<'a>),
     Redis(RedisFault),
     Lossy(Lossy),
+    Promoted(Promoted),
     Mysql(MysqlFault),
 }
 
@@ -77,6 +79,7 @@ async fn inject_directly<'a>(
         Fault::RedisEmpty => of(Standing::Lossy, Lossy::empty(controls).await?),
         Fault::RedisTruncatedTail { keep_percent } => of(Standing::Lossy, Lossy::truncated(controls, *keep_percent).await?),
         Fault::RedisStaleRestore { age_ms } => of(Standing::Lossy, Lossy::stale(controls, Duration::from_millis(*age_ms)).await?),
+        Fault::RedisPromote { lag_ms } => of(Standing::Promoted, Promoted::inject(controls, Duration::from_millis(*lag_ms)).await?),
         Fault::MysqlReadOnly => of(Standing::Mysql, MysqlFault::read_only(mysql, max).await?),
         Fault::MysqlRowLock => of(Standing::Mysql, MysqlFault::lock_row(mysql, hot, max).await?),
         Fault::MysqlConnections => of(Standing::Mysql, MysqlFault::take_connections(mysql, max).await?),
@@ -103,6 +106,7 @@ impl Standing<'_> {
             Self::Stopped(stopped) => stopped.bit(),
             Self::Redis(fault) => fault.bit().await,
             Self::Lossy(fault) => Ok(fault.proof()),
+            Self::Promoted(fault) => Ok(fault.proof()),
             Self::Mysql(fault) => fault.bit().await,
         }
     }
@@ -119,6 +123,7 @@ impl Standing<'_> {
             Self::Stopped(stopped) => stopped.heal().await,
             Self::Redis(fault) => fault.heal().await,
             Self::Lossy(fault) => fault.heal().await,
+            Self::Promoted(fault) => fault.heal().await,
             Self::Mysql(fault) => fault.heal().await,
         }
     }

@@ -132,6 +132,26 @@ impl<'a> Controls<'a> {
         })
     }
 
+    /// Address of the Redis server that follows the first.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn replica_url(&self) -> Result<String, StackError> {
+        let why = || StackError::failed("find the replica of redis", "this stack was started without one");
+        let port = self.stack.stores()?.replica_port().ok_or_else(why)?;
+        Ok(format!("redis://127.0.0.1:{port}/"))
+    }
+
+    /// Leads every connection to Redis, also that of [`redis_url`](Self::redis_url), to the replica from now on.
+    ///
+    /// # Errors
+    /// There is none, or a proxy refuses.
+    pub async fn lead_to_replica(&self) -> Result<(), StackError> {
+        let url = self.replica_url()?;
+        let server = url.trim_start_matches("redis://").trim_end_matches('/');
+        self.stack.links()?.lead_redis_to(server).await
+    }
+
     /// Folder in which our own Redis keeps its data.
     ///
     /// # Errors

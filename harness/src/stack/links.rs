@@ -10,10 +10,13 @@ use super::{StackError, ports};
 use crate::clock::RunClock;
 use crate::proxy::tap::dialect::Dialect;
 use crate::proxy::tap::{Process, mysql_taps, redis_taps};
-use crate::proxy::{DissectorFactory, Proxies, ProxySpec};
+use crate::proxy::{Protocol, Proxies, ProxySpec, ProxyView};
 use crate::scenario::faults::Store;
 use crate::seed::Seed;
 use crate::target::dialect::holdfast;
+
+/// Whose way the harness's own is.
+const OWN: &str = "harness";
 
 /// All proxies of a stack.
 #[derive(Debug)]
@@ -36,22 +39,37 @@ impl Links {
     /// Opens the proxies of `role`.
     pub(super) async fn open(&self, role: &str, direct: &StoreUrls) -> Result<StoreUrls, StackError> {
         let process = Arc::new(Process::default());
-        let redis = redis_taps(Arc::clone(&self.dialect), Arc::clone(&process));
-        let mysql = mysql_taps(Arc::clone(&self.dialect), process);
+        let redis = Protocol::Dissected(redis_taps(Arc::clone(&self.dialect), Arc::clone(&process)));
+        let mysql = Protocol::Dissected(mysql_taps(Arc::clone(&self.dialect), process));
         Ok(StoreUrls {
             redis: self.through(name(role, Store::Redis), &direct.redis, 6379, redis).await?,
             mysql: self.through(name(role, Store::Mysql), &direct.mysql, 3306, mysql).await?,
         })
     }
 
-    async fn through(&self, name: String, url: &str, port: u16, taps: DissectorFactory) -> Result<String, StackError> {
+    /// Opens a way for the harness itself to whichever Redis serves now; no fault ever touches it.
+    pub(super) async fn open_own(&self, redis_url: &str) -> Result<String, StackError> {
+        self.through(name(OWN, Store::Redis), redis_url, 6379, Protocol::Plain).await
+    }
+
+    /// Leads every connection to Redis to another server from now on.
+    pub(super) async fn lead_redis_to(&self, upstream: &str) -> Result<(), StackError> {
+        let ours = |view: &ProxyView| view.name.ends_with(&name("", Store::Redis));
+        for view in self.proxies.list().into_iter().filter(ours) {
+            let led = self.proxies.set_upstream(&view.name, upstream).await;
+            led.map_err(|error| StackError::failed(format!("lead {} to {upstream}", view.name), error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    async fn through(&self, name: String, url: &str, port: u16, protocol: Protocol) -> Result<String, StackError> {
         let act = format!("open the proxy {name}");
         let (before, server, after) =
             split(url).ok_or_else(|| StackError::failed(act.clone(), "the address of its store has no host"))?;
         let upstream = if has_port(server) { server.to_owned() } else { format!("{server}:{port}") };
         // Not a port of the system's choice: while the proxy refuses, nobody else may get it.
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free_port()?)).to_string();
-        let spec = ProxySpec { listen, ..ProxySpec::dissected(name, upstream, taps) };
+        let spec = ProxySpec { name, upstream, listen, protocol };
         let listens = self.proxies.create(spec).await.map_err(|error| StackError::failed(act, error.to_string()))?;
         Ok(format!("{before}{listens}{after}"))
     }

@@ -72,6 +72,8 @@ pub struct StackSpec {
     pub ready_ms: u64,
     /// Whether our own Redis keeps an append-only file, so that a restart finds its data.
     pub redis_append_only: bool,
+    /// Whether a second Redis server of our own follows the first, to be promoted; only with proxies.
+    pub redis_replica: bool,
     /// Seed of the proxies between every service process and each store; no proxies if `None`.
     pub proxied: Option<Seed>,
     /// Folder for the logs of all processes; kept.

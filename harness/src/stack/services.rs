@@ -59,6 +59,10 @@ impl Stack {
             Service::start(role, urls, birth).await
         };
         let services = try_join_all(roles(&spec).map(one)).await?;
+        let direct = match &links {
+            Some(links) if spec.redis_replica => StoreUrls { redis: links.open_own(&direct.redis).await?, ..direct },
+            _ => direct,
+        };
         let api = services.iter().filter_map(|service| service.public).collect();
         let admin = services.iter().map(|service| (service.member.role().to_owned(), service.admin)).collect();
         let StoreUrls { redis: redis_url, mysql: mysql_url } = direct;
@@ -170,7 +174,8 @@ async fn bring_stores(spec: &StackSpec, steps: &Steps) -> Result<(Option<Stores>
         Backend::Process => {
             let redis_args = spec.redis_append_only.then_some(redis_server::APPEND_ONLY).into_iter().flatten();
             let redis_args = redis_args.map(str::to_owned).collect();
-            let wanted = StoresSpec { redis_args, logs: Some(spec.logs.clone()), ready_ms: spec.ready_ms, ..StoresSpec::default() };
+            let (logs, redis_replica) = (Some(spec.logs.clone()), spec.redis_replica);
+            let wanted = StoresSpec { redis_args, logs, ready_ms: spec.ready_ms, redis_replica, ..StoresSpec::default() };
             let stores = Stores::start(wanted).await?;
             for member in stores.members() {
                 member.note(steps, ProcStep::Ready, "").await;
