@@ -6,11 +6,11 @@
   const palettes = {
     light: {
       ink: "#565c63", grid: "#e6e8ea", blue: "#0b5cad", sky: "#5b9bd5", orange: "#c25700", grey: "#7b838b", red: "#b3201f", violet: "#7a3fb0",
-      phase: ["rgba(90,100,110,.10)", "rgba(11,92,173,.05)"], fault: "rgba(179,32,31,.12)",
+      phase: ["rgba(90,100,110,.10)", "rgba(11,92,173,.05)"], fault: "rgba(179,32,31,.12)", recovery: "rgba(200,130,0,.13)", heat: "11,92,173",
     },
     dark: {
       ink: "#a3abb3", grid: "#2b3136", blue: "#6db3f8", sky: "#3f78ad", orange: "#f39a4b", grey: "#8d959d", red: "#ff938c", violet: "#c79bf2",
-      phase: ["rgba(200,210,220,.09)", "rgba(109,179,248,.06)"], fault: "rgba(255,147,140,.16)",
+      phase: ["rgba(200,210,220,.09)", "rgba(109,179,248,.06)"], fault: "rgba(255,147,140,.16)", recovery: "rgba(240,184,96,.14)", heat: "109,179,248",
     },
   };
   const number = (value, digits) => value.toLocaleString("en", { maximumFractionDigits: digits });
@@ -36,11 +36,11 @@
           const from = Math.max(plot.valToPos(span.from, "x", true), bbox.left);
           const to = Math.min(plot.valToPos(span.to, "x", true), bbox.left + bbox.width);
           if (to <= from) return;
-          ctx.fillStyle = span.kind === "fault" ? palette.fault : palette.phase[index % 2];
+          ctx.fillStyle = palette[span.kind] && span.kind !== "phase" ? palette[span.kind] : palette.phase[index % 2];
           ctx.fillRect(from, bbox.top, to - from, bbox.height);
           if (ctx.measureText(span.name).width + 8 * ratio < to - from) {
             ctx.fillStyle = palette.ink;
-            ctx.fillText(span.name, from + 4 * ratio, bbox.top + (span.kind === "fault" ? 18 : 4) * ratio);
+            ctx.fillText(span.name, from + 4 * ratio, bbox.top + ({ fault: 18, recovery: 32 }[span.kind] || 4) * ratio);
           }
         });
         ctx.restore();
@@ -98,10 +98,15 @@
   const line = (label, stroke, value, more) => ({ label, stroke, value, width: 1.5, spanGaps: false, points: { size: 4 }, ...more });
   const cursor = { sync: { key: "time", scales: ["x", null] }, drag: { x: true, y: false }, points: { size: 6 } };
 
+  // Every plot over time begins and ends where the run does, so that they can be read one below the other.
+  const times = [data.at, ...data.readings.flatMap((plot) => plot.series.map((curve) => curve.at))].flatMap((column) => [column[0], column[column.length - 1]]);
+  const ends = [Math.min(...times.filter(Number.isFinite)), Math.max(...times.filter(Number.isFinite))];
+  const whole = { time: false, range: (_, low, high) => (ends[1] > ends[0] ? ends : [low - 0.05, high + 0.05]) };
+
   const latencyPlot = (palette, size) => ({
     options: {
       ...size, cursor, plugins: [bands(palette), budgetLine(palette, "right")],
-      scales: { x: { time: false }, y: { distr: 3, range: decades } },
+      scales: { x: whole, y: { distr: 3, range: decades } },
       axes: [timeAxis(palette), logAxis(palette)],
       series: [
         { label: "at", value: at },
@@ -117,7 +122,7 @@
   const ratesPlot = (palette, size) => ({
     options: {
       ...size, cursor, plugins: [bands(palette)],
-      scales: { x: { time: false }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+      scales: { x: whole, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
       axes: [timeAxis(palette), valueAxis(palette, "operations per second")],
       series: [
         { label: "at", value: at },
@@ -133,9 +138,9 @@
 
   const percentileName = (nines) => (nines === 0 ? "0 %" : number(100 * (1 - 10 ** -nines), Math.max(0, Math.round(nines) - 2)) + " %");
   const spectrumPlot = (palette, size) => {
-    const strokes = { "ok response": palette.blue, "ok service": palette.sky, "sold-out response": palette.orange };
-    const names = { "ok response": "accepted, response", "ok service": "accepted, service", "sold-out response": "sold out, response" };
-    const dashes = { "ok service": [3, 3], "sold-out response": [8, 3] };
+    const strokes = { ok: palette.blue, fail: palette.orange, info: palette.red };
+    const names = { ok: "accepted", fail: "refused", info: "in doubt" };
+    const words = (name) => name.split(" ");
     return {
       options: {
         ...size, plugins: [budgetLine(palette, "left")], cursor: { drag: { x: true, y: false }, points: { size: 6 } },
@@ -150,19 +155,88 @@
         ],
         series: [
           { label: "percentile", value: (_, nines) => (nines == null ? "–" : number(100 * (1 - 10 ** -nines), Math.ceil(nines)) + " %") },
-          ...data.spectra.map(({ name }) => line(names[name] || name, strokes[name] || palette.grey, ms, { spanGaps: true, width: 2, dash: dashes[name], points: { show: false } })),
+          ...data.spectra.map(({ name }) => {
+            const [fate, time] = words(name);
+            const dash = time === "service" ? [3, 3] : undefined;
+            return line(names[fate] + ", " + time, strokes[fate] || palette.grey, ms, { spanGaps: true, width: dash ? 1.5 : 2, dash, points: { show: false } });
+          }),
         ],
       },
       columns: uPlot.join(data.spectra.map((curve) => [curve.nines, positive(curve.ms)])),
     };
   };
 
-  const places = [["plot-latency", latencyPlot, 320], ["plot-rates", ratesPlot, 280], ["plot-spectrum", spectrumPlot, 320]];
+  // Orders by due time and response time; a cell is darker the more it holds, by logarithm, so that one slow order still shows.
+  const heatPlot = (palette, size) => {
+    const { from, column, rows, cells } = data.heat;
+    const most = cells.reduce((largest, cell) => Math.max(largest, cell[2]), 1);
+    const last = cells.reduce((largest, cell) => Math.max(largest, cell[0]), 0);
+    const totals = new Array(last + 1).fill(0);
+    const slowest = new Array(last + 1).fill(null);
+    cells.forEach(([at, row, count]) => {
+      totals[at] += count;
+      slowest[at] = Math.max(slowest[at] ?? 0, rows[row]);
+    });
+    const paint = (plot) => {
+      const { ctx, bbox } = plot;
+      const place = (value, scale) => plot.valToPos(value, scale, true);
+      ctx.save();
+      ctx.beginPath();
+      ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+      ctx.clip();
+      cells.forEach(([at, row, count]) => {
+        const [left, right] = [place(from + at * column, "x"), place(from + (at + 1) * column, "x")];
+        const [low, high] = [place(rows[row], "y"), place(rows[row + 1] || rows[row] * 1.47, "y")];
+        ctx.fillStyle = "rgba(" + palette.heat + "," + (0.18 + (0.82 * Math.log1p(count)) / Math.log1p(most)).toFixed(3) + ")";
+        ctx.fillRect(left, high, Math.max(right - left, 1), Math.max(low - high, 1));
+      });
+      ctx.restore();
+    };
+    const top = cells.reduce((largest, cell) => Math.max(largest, rows[cell[1]]), rows[0]) * 2;
+    const orders = (_, value) => (value == null ? "–" : number(value, 0) + " orders");
+    return {
+      options: {
+        ...size, cursor, plugins: [bands(palette), { hooks: { draw: [paint] } }, budgetLine(palette, "right")],
+        scales: { x: whole, y: { distr: 3, range: () => [rows[0], top] }, orders: { range: () => [0, 1] } },
+        axes: [timeAxis(palette), logAxis(palette)],
+        series: [
+          { label: "at", value: at },
+          { label: "due in the column", scale: "orders", value: orders, stroke: "transparent", points: { show: false } },
+          { label: "slowest, at least", value: ms, stroke: "transparent", points: { show: false } },
+        ],
+      },
+      columns: [totals.map((_, index) => from + (index + 0.5) * column), totals, slowest],
+    };
+  };
+
+  const readingPlot = (plot) => (palette, size) => {
+    const strokes = [palette.blue, palette.orange, palette.violet, palette.red, palette.sky, palette.grey];
+    const dashes = [undefined, [8, 3], [2, 3], [4, 4]];
+    const value = (_, reading) => (reading == null ? "–" : number(reading, 1) + (plot.unit ? " " + plot.unit : ""));
+    const range = (_, low, high) => [Math.min(low ?? 0, 0), (high ?? 0) > 0 ? high * 1.1 : 1];
+    return {
+      options: {
+        ...size, cursor, plugins: [bands(palette)],
+        scales: { x: whole, y: { range } },
+        axes: [timeAxis(palette), valueAxis(palette, plot.unit || "count")],
+        series: [
+          { label: "at", value: at },
+          ...plot.series.map(({ label }, index) =>
+            line(label, strokes[index % strokes.length], value, { spanGaps: true, dash: dashes[Math.floor(index / strokes.length) % dashes.length] })),
+        ],
+      },
+      columns: uPlot.join(plot.series.map((curve) => [curve.at, curve.value])),
+    };
+  };
+
+  const places = [["#plot-latency", latencyPlot, 320], ["#plot-rates", ratesPlot, 280], ["#plot-spectrum", spectrumPlot, 320]];
+  if (data.heat.cells.length) places.push(["#plot-heat", heatPlot, 300]);
+  data.readings.forEach((plot) => places.push(['[data-reading="' + CSS.escape(plot.id) + '"]', readingPlot(plot), 200]));
   let plots = [];
   const draw = (palette, width) => {
     plots.forEach((plot) => plot.destroy());
-    plots = places.flatMap(([id, make, height]) => {
-      const place = document.getElementById(id);
+    plots = places.flatMap(([selector, make, height]) => {
+      const place = document.querySelector(selector);
       if (!place) return [];
       const { options, columns } = make(palette, { width: width || place.clientWidth, height });
       return [new uPlot(options, columns, place)];

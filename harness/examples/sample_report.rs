@@ -1,9 +1,12 @@
 //! Writes a report of evidence that was drawn from a seed, to look at the page without a run.
 //!
-//! `cargo run -p harness --example sample_report -- FOLDER [held|violated|cut_off|empty] [OPERATIONS]`
+//! `cargo run -p harness --example sample_report -- FOLDER [held|violated|faulty|cut_off|empty] [OPERATIONS]`
 
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
+#[path = "../tests/it/report_broken.rs"]
+#[expect(dead_code, reason = "the tests use the rest")]
+mod report_broken;
 #[path = "../tests/it/report_synthetic.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod report_synthetic;
@@ -19,11 +22,19 @@ use report_synthetic as synthetic;
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let argument = |index: usize, default: &str| arguments.get(index).cloned().unwrap_or_else(|| default.to_owned());
-    let operations = argument(2, "60000").parse()?;
+    let operations: u64 = argument(2, "60000").parse()?;
     let mut findings = synthetic::all_held();
     let evidence = match argument(1, "held").as_str() {
         "cut_off" => synthetic::cut_off(operations),
         "empty" => synthetic::evidence(0),
+        "faulty" => {
+            let evidence = report_broken::evidence(operations);
+            findings = harness::invariants::judge(&evidence);
+            if let Some(durable) = findings.iter_mut().find(|finding| finding.invariant == "acknowledged_is_durable") {
+                durable.verdict = report_broken::violated_near_the_kill();
+            }
+            evidence
+        }
         "violated" => {
             findings[1].verdict = synthetic::violated("Item 1:20:300: 15,002 units are out of a supply of 15,000");
             findings[4].verdict = synthetic::violated("Item 1:20:300: Redis holds -2, the ledger 0");
@@ -38,6 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = RunFolder::create(Path::new(&argument(0, "target/sample-report")), &identity.scenario, 7, identity.wall_start_ms)?;
     let measurements = measure(&evidence.plan, &evidence.history);
     let report = write_report(&folder, &evidence, &identity, findings, measurements)?;
+    harness::report::index::write(Path::new(&argument(0, "target/sample-report")))?;
     println!("{}", console::render(&report, folder.path()));
     Ok(())
 }

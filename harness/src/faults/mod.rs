@@ -3,9 +3,13 @@
 //! In: the drawn windows of a scenario and the [`Controls`] of a stack. Out: the steps of every fault in the history, and what could not
 //! be injected or undone, in words. Nothing here decides anything by chance.
 
+mod canary;
 mod mysql_store;
 mod nemesis;
+mod network;
+mod points;
 mod process;
+mod promotion;
 mod redis_client;
 mod redis_data;
 mod redis_store;
@@ -40,6 +44,14 @@ pub enum FaultError {
     /// The stack refused.
     #[error(transparent)]
     Stack(#[from] StackError),
+    /// A step was given up.
+    #[error("{act}: not done after {after_ms} ms")]
+    Late {
+        /// What was tried.
+        act: String,
+        /// How long, ms.
+        after_ms: u128,
+    },
     /// A step failed.
     #[error("{act}: {why}")]
     Failed {

@@ -8,6 +8,7 @@ use crate::clock::Offset;
 use crate::history::HistoryError;
 use crate::history::record::{FaultMark, FaultStep, Record};
 use crate::scenario::FaultWindow;
+use crate::scenario::faults::Fault;
 
 /// Pause between two looks for proof.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -30,17 +31,18 @@ pub(super) async fn live(
         return Ok(Vec::new());
     }
     life.mark(FaultStep::Armed, "").await?;
-    let within = INJECT_WITHIN + Duration::from_millis(window.fault.lead_ms());
-    let injected = bounded("inject it", within, inject(faults, window)).await;
-    let (standing, facts) = match injected {
-        Ok(injected) => injected,
+    let waits = matches!(window.fault, Fault::Point { .. }).then_some(window.max_ms).unwrap_or(window.fault.lead_ms());
+    let within = INJECT_WITHIN + Duration::from_millis(waits);
+    match bounded("inject it", within, inject(faults, life.id, window)).await {
+        Ok(Some((standing, facts))) => life.stand(standing, &facts).await,
+        Ok(None) => life.mark(FaultStep::Healed, "the point was not met: nothing was done").await.map(|()| Vec::new()),
         Err(error) => {
-            let why = format!("fault {id} ({} on {}) was not injected: {error}", window.fault.name(), window.target);
-            life.mark(FaultStep::Healed, &format!("was not injected: {error}")).await?;
-            return Ok(vec![why]);
+            // What was given up half-way may have been done in part.
+            let step = if matches!(error, FaultError::Late { .. }) { FaultStep::Abandoned } else { FaultStep::Healed };
+            life.mark(step, &format!("was not injected: {error}")).await?;
+            Ok(vec![format!("fault {id} ({} on {}) was not injected: {error}", window.fault.name(), window.target)])
         }
-    };
-    life.stand(standing, &facts).await
+    }
 }
 
 /// One fault and what is known of it.
@@ -97,7 +99,7 @@ impl Life<'_> {
             kind: self.window.fault.name(),
             target: self.window.target.to_string(),
             step,
-            generation: 0,
+            generation: self.faults.controls.generation(),
             proof: proof.to_owned(),
         };
         self.faults.recorder.record(Record::Fault(mark)).await.map(drop)
@@ -116,6 +118,6 @@ impl Life<'_> {
 
 /// What `work` says, or that it took longer than `within`.
 async fn bounded<T>(act: &str, within: Duration, work: impl Future<Output = Result<T, FaultError>>) -> Result<T, FaultError> {
-    let late = |_| FaultError::failed(act, format!("not done after {} ms", within.as_millis()));
+    let late = |_| FaultError::Late { act: act.to_owned(), after_ms: within.as_millis() };
     tokio::time::timeout(within, work).await.map_err(late)?
 }

@@ -5,7 +5,10 @@
 use std::time::Duration;
 
 use super::mysql_store::{MysqlFault, Urls};
+use super::network::NetworkFault;
+use super::points::{PointFault, Watch};
 use super::process::{Dead, Stopped};
+use super::promotion::Promoted;
 use super::redis_data::Lossy;
 use super::redis_store::RedisFault;
 use super::{FaultError, Faults};
@@ -16,19 +19,49 @@ use crate::scenario::faults::Fault;
 #[must_use = "a fault that is not healed makes the evidence of the run unsound"]
 pub(super) enum Standing<'a> {
     Dead(Dead<'a>),
+    Point(PointFault<'a>),
+    Network(NetworkFault),
     Stopped(Stopped<'a>),
     Redis(RedisFault),
     Lossy(Lossy),
+    Promoted(Promoted),
     Mysql(MysqlFault),
 }
 
-/// Does the harm of `window`, and what was done, in words. If it fails, what was begun is undone.
+/// Does the harm of `window`, and what was done, in words; `None` if the point that it waits for was not met. If it fails, what was
+/// begun is undone.
 ///
 /// # Errors
 /// It could not be done.
-pub(super) async fn inject<'a>(faults: Faults<'a>, window: &FaultWindow) -> Result<(Standing<'a>, String), FaultError> {
+pub(super) async fn inject<'a>(
+    faults: Faults<'a>,
+    id: u32,
+    window: &FaultWindow,
+) -> Result<Option<(Standing<'a>, String)>, FaultError> {
+    let roles = window.target.roles(faults.scenario.processes);
+    match &window.fault {
+        Fault::Point { point, nth, action } => {
+            let met = Watch::arm(faults, id, window, roles, (point, *nth, *action))?.hit().await?;
+            Ok(met.map(|met| of(Standing::Point, met)))
+        }
+        Fault::Latency { store, .. }
+        | Fault::Partition { store }
+        | Fault::Reset { store, .. }
+        | Fault::Refuse { store }
+        | Fault::Bandwidth { store, .. } => {
+            Ok(Some(of(Standing::Network, NetworkFault::inject(faults, window, &roles, *store).await?)))
+        }
+        _ => inject_directly(faults, window, roles).await.map(Some),
+    }
+}
+
+/// Faults of processes and stores.
+async fn inject_directly<'a>(
+    faults: Faults<'a>,
+    window: &FaultWindow,
+    roles: Vec<String>,
+) -> Result<(Standing<'a>, String), FaultError> {
     let Faults { controls, scenario, .. } = faults;
-    let roles = window.target.roles(scenario.processes);
     let max = Duration::from_millis(window.max_ms);
     let redis = controls.redis_url();
     let mysql = Urls { own: controls.mysql_url(), service: controls.service_mysql_url() };
@@ -46,11 +79,12 @@ pub(super) async fn inject<'a>(faults: Faults<'a>, window: &FaultWindow) -> Resu
         Fault::RedisEmpty => of(Standing::Lossy, Lossy::empty(controls).await?),
         Fault::RedisTruncatedTail { keep_percent } => of(Standing::Lossy, Lossy::truncated(controls, *keep_percent).await?),
         Fault::RedisStaleRestore { age_ms } => of(Standing::Lossy, Lossy::stale(controls, Duration::from_millis(*age_ms)).await?),
+        Fault::RedisPromote { lag_ms } => of(Standing::Promoted, Promoted::inject(controls, Duration::from_millis(*lag_ms)).await?),
         Fault::MysqlReadOnly => of(Standing::Mysql, MysqlFault::read_only(mysql, max).await?),
         Fault::MysqlRowLock => of(Standing::Mysql, MysqlFault::lock_row(mysql, hot, max).await?),
         Fault::MysqlConnections => of(Standing::Mysql, MysqlFault::take_connections(mysql, max).await?),
         Fault::MysqlCommitStall => of(Standing::Mysql, MysqlFault::stall_commits(mysql, max).await?),
-        other => return Err(FaultError::failed(format!("inject {}", other.name()), "it needs the proxy, which is not there")),
+        other => return Err(FaultError::failed(format!("inject {}", other.name()), "there is no way to do it")),
     })
 }
 
@@ -67,9 +101,12 @@ impl Standing<'_> {
     pub(super) async fn bit(&mut self) -> Result<Option<String>, FaultError> {
         match self {
             Self::Dead(dead) => Ok(Some(dead.proof())),
+            Self::Point(fault) => fault.bit(),
+            Self::Network(fault) => fault.bit().await,
             Self::Stopped(stopped) => stopped.bit(),
             Self::Redis(fault) => fault.bit().await,
             Self::Lossy(fault) => Ok(fault.proof()),
+            Self::Promoted(fault) => Ok(fault.proof()),
             Self::Mysql(fault) => fault.bit().await,
         }
     }
@@ -81,9 +118,12 @@ impl Standing<'_> {
     pub(super) async fn heal(self) -> Result<String, FaultError> {
         match self {
             Self::Dead(dead) => dead.heal().await,
+            Self::Point(fault) => fault.heal().await,
+            Self::Network(fault) => fault.heal().await,
             Self::Stopped(stopped) => stopped.heal().await,
             Self::Redis(fault) => fault.heal().await,
             Self::Lossy(fault) => fault.heal().await,
+            Self::Promoted(fault) => fault.heal().await,
             Self::Mysql(fault) => fault.heal().await,
         }
     }

@@ -14,6 +14,7 @@ use super::supply::{Supply, supplies};
 use crate::clock::Offset;
 use crate::history::operation::Operation;
 use crate::history::record::{Function, ItemQuantity, OpId, Outcome};
+use crate::measure::disturbance::{Disturbance, disturbances};
 use crate::scenario::ItemId;
 use crate::snapshot::{LedgerRow, OrderRow, OutboxRow, Rest, Stop};
 
@@ -24,13 +25,15 @@ pub(crate) struct Case<'a> {
     pub(crate) supplies: BTreeMap<ItemId, Supply>,
     pub(crate) problems: Vec<Problem>,
     stock: OnceCell<StockJudgement>,
+    faults: OnceCell<Vec<Disturbance>>,
 }
 
 impl<'a> Case<'a> {
     /// Indexes the evidence and finds out which parts are sound.
     pub(crate) fn new(evidence: &'a Evidence) -> Self {
         let index = Index::new(evidence);
-        Self { evidence, index, supplies: supplies(evidence), problems: problems(evidence), stock: OnceCell::new() }
+        let (supplies, problems) = (supplies(evidence), problems(evidence));
+        Self { evidence, index, supplies, problems, stock: OnceCell::new(), faults: OnceCell::new() }
     }
 
     /// Why a part cannot be leaned on; `None` if it can.
@@ -73,6 +76,11 @@ impl<'a> Case<'a> {
     /// The linearizability of every item's stock, judged once.
     pub(crate) fn stock(&self) -> &StockJudgement {
         self.stock.get_or_init(|| StockJudgement::of(self))
+    }
+
+    /// Every fault of the run with its recovery, measured once.
+    pub(crate) fn faults(&self) -> &[Disturbance] {
+        self.faults.get_or_init(|| disturbances(&self.evidence.plan, &self.evidence.history))
     }
 
     /// The operation with this number.

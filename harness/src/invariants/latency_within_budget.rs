@@ -1,4 +1,6 @@
-//! Service level: the p99 of the response time of `create_order`, accepted and refused as sold out apart, in the baseline phase.
+//! Service level: the p99 of the response time of `create_order`, accepted and refused as sold out apart, in the baseline phase and
+//! outside the spans of faults and of the recoveries from them. An order counts by the time from due to answer: it is left out if any of
+//! that was disturbed.
 //!
 //! An order that timed out counts among the accepted ones with the time that its client waited: it took that long at least, and
 //! leaving it out would make a service faster the fewer it answers.
@@ -14,6 +16,7 @@ use super::verdict::{Verdict, Violation};
 use crate::clock::Offset;
 use crate::history::operation::Operation;
 use crate::history::record::{FailCode, Function, InfoCause, Outcome};
+use crate::measure::disturbance::disturbed;
 use crate::scenario::Phase;
 
 pub(crate) const CLAIM: Claim = Claim {
@@ -58,8 +61,13 @@ fn examine(case: &Case<'_>) -> Examination {
 
 /// Sorted response times in ns of `create_order` with one of the outcomes, in the baseline phase.
 fn response_times(case: &Case<'_>, outcomes: &[Outcome]) -> Vec<u64> {
+    let disturbed = disturbed(case.faults());
+    let calm = |op: &Operation| {
+        let ends = op.answered.unwrap_or(op.sent);
+        !disturbed.iter().any(|(from, to)| op.due <= *to && ends >= *from)
+    };
     let creates = case.evidence.history.of(Function::CreateOrder);
-    let judged = creates.filter(|op| op.phase == Phase::Baseline && outcomes.contains(&op.outcome));
+    let judged = creates.filter(|op| op.phase == Phase::Baseline && outcomes.contains(&op.outcome) && calm(op));
     sorted(judged.filter_map(|op| Some(op.answered?.since(op.due))))
 }
 

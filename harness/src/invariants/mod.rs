@@ -12,6 +12,8 @@ pub mod verdict;
 mod asked;
 mod case;
 mod claim;
+mod failure_rates;
+mod fates;
 mod holdings;
 mod index;
 mod linearizable;
@@ -19,12 +21,17 @@ mod story;
 mod supply;
 
 mod acknowledged_is_durable;
+mod alerts_match_history;
 mod answers_without_error;
 mod carts_are_whole;
+mod deduct_failures_below;
 mod drain_sells_exactly_supply;
 mod every_lock_resolved;
 mod evidence_is_sound;
+mod faults_bit;
 mod generator_kept_up;
+mod inconsistencies_below;
+mod kill_points_covered;
 mod latency_within_budget;
 mod ledger_balances;
 mod legal_transitions;
@@ -34,6 +41,8 @@ mod nothing_unasked;
 mod once_per_order_id;
 mod one_epoch_commits;
 mod outbox_drained;
+mod pre_deduct_failures_below;
+mod recovers_in_time;
 mod redis_equals_ledger;
 mod rejected_left_no_trace;
 mod user_quota_respected;
@@ -46,13 +55,14 @@ mod hand_written_changes;
 mod tests;
 
 pub use evidence::Evidence;
+pub use fates::{Fate, fates};
 pub use verdict::{Finding, Story, Verdict, Violation};
 
 use case::Case;
 use claim::Claim;
 
 /// Every claim, in the order of the report.
-const CLAIMS: [&Claim; 19] = [
+const CLAIMS: [&Claim; 26] = [
     &evidence_is_sound::CLAIM,
     &no_oversell::CLAIM,
     &no_false_sold_out::CLAIM,
@@ -69,8 +79,15 @@ const CLAIMS: [&Claim; 19] = [
     &one_epoch_commits::CLAIM,
     &user_quota_respected::CLAIM,
     &drain_sells_exactly_supply::CLAIM,
+    &faults_bit::CLAIM,
+    &kill_points_covered::CLAIM,
+    &recovers_in_time::CLAIM,
     &answers_without_error::CLAIM,
     &latency_within_budget::CLAIM,
+    &pre_deduct_failures_below::CLAIM,
+    &deduct_failures_below::CLAIM,
+    &inconsistencies_below::CLAIM,
+    &alerts_match_history::CLAIM,
     &generator_kept_up::CLAIM,
 ];
 
@@ -78,7 +95,14 @@ const CLAIMS: [&Claim; 19] = [
 pub const EVIDENCE_IS_SOUND: &str = evidence_is_sound::CLAIM.name;
 
 /// Claims that are service levels: a violation of one misses a budget, it is no violation of an invariant.
-pub const SERVICE_LEVELS: &[&str] = &[answers_without_error::CLAIM.name, latency_within_budget::CLAIM.name];
+pub const SERVICE_LEVELS: &[&str] = &[
+    answers_without_error::CLAIM.name,
+    latency_within_budget::CLAIM.name,
+    pre_deduct_failures_below::CLAIM.name,
+    deduct_failures_below::CLAIM.name,
+    inconsistencies_below::CLAIM.name,
+    alerts_match_history::CLAIM.name,
+];
 
 /// Judges a run: every claim, always all, in a fixed order that starts with `evidence_is_sound`.
 ///

@@ -12,6 +12,8 @@ use crate::scenario::ItemId;
 
 /// Operations of one order that a story tells; an order with more is repeated by a machine, and the rest says nothing new.
 const OPERATIONS_TOLD: usize = 12;
+/// Orders of a held frame that a line names.
+const ORDERS_TOLD: usize = 5;
 /// Fault and process steps this near to an order are part of its story.
 const NEAR: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -41,6 +43,13 @@ pub(crate) fn of_operation(case: &Case<'_>, id: OpId, what: String) -> Violation
     Violation { operations: vec![id], at: op.answered.or(Some(op.sent)), ..told }
 }
 
+/// A violation about a stretch of time: dated at its end, with what was broken in it.
+pub(crate) fn of_time(case: &Case<'_>, from: Option<Offset>, to: Offset, what: String) -> Violation {
+    let mut story = nearby(case, from.unwrap_or(to), to);
+    story.sort_by_key(|line| line.at);
+    Violation { what, at: Some(to), story, ..Violation::default() }
+}
+
 fn operations_of<'c>(case: &'c Case<'_>, order_id: &str) -> Vec<&'c Operation> {
     let number = case.index.find(order_id);
     number.map(|number| case.dealings(number).iter().take(OPERATIONS_TOLD).collect()).unwrap_or_default()
@@ -48,7 +57,11 @@ fn operations_of<'c>(case: &'c Case<'_>, order_id: &str) -> Vec<&'c Operation> {
 
 fn timeline(case: &Case<'_>, order_id: &str, operations: &[&Operation]) -> Vec<Story> {
     let mut lines: Vec<Story> = operations.iter().flat_map(|op| client_lines(op)).collect();
-    lines.extend(nearby(case, operations));
+    let first = operations.iter().map(|op| op.sent).min();
+    let last = operations.iter().map(|op| op.answered.unwrap_or(op.sent)).max();
+    if let (Some(first), Some(last)) = (first, last) {
+        lines.extend(nearby(case, first, last));
+    }
     lines.sort_by_key(|line| line.at);
     for view in case.stops() {
         lines.extend(mysql_lines(case, view, order_id));
@@ -86,22 +99,28 @@ fn outcome(outcome: Outcome) -> String {
     }
 }
 
-fn nearby(case: &Case<'_>, operations: &[&Operation]) -> Vec<Story> {
-    let first = operations.iter().map(|op| op.sent).min();
-    let last = operations.iter().map(|op| op.answered.unwrap_or(op.sent)).max();
-    let (Some(first), Some(last)) = (first, last) else { return Vec::new() };
+/// Faults, kill points and ends of processes within a second of a stretch of time.
+fn nearby(case: &Case<'_>, first: Offset, last: Offset) -> Vec<Story> {
     let near = |at: Offset| at.plus(NEAR) >= first && at <= last.plus(NEAR);
     let history = &case.evidence.history;
     let faults = history.faults.iter().filter(|mark| near(mark.at)).map(|mark| {
         let fault = &mark.what;
-        line(Some(mark.at), "fault", format!("{} on {}: {:?}", fault.kind, fault.target, fault.step))
+        let proof = if fault.proof.is_empty() { String::new() } else { format!(", {}", fault.proof) };
+        line(Some(mark.at), "fault", format!("{} on {}: {:?}{proof}", fault.kind, fault.target, fault.step))
+    });
+    let points = history.points.iter().filter(|mark| near(mark.at)).map(|mark| {
+        let point = &mark.what;
+        let orders = point.orders.iter().take(ORDERS_TOLD).map(String::as_str).collect::<Vec<_>>().join(" ");
+        let what = format!("{} of {} pid {}: {}, holding {orders}", point.name, point.role, point.pid, point.action.name());
+        line(Some(mark.at), "fault", what)
     });
     let ends = |step: ProcStep| matches!(step, ProcStep::Signalled | ProcStep::Exited);
     let processes = history.processes.iter().filter(|mark| ends(mark.what.step) && near(mark.at)).map(|mark| {
         let process = &mark.what;
-        line(Some(mark.at), "process", format!("{} pid {}: {:?} {}", process.role, process.pid, process.step, process.detail))
+        let lane = if process.role.starts_with("worker") { "workers" } else { "process" };
+        line(Some(mark.at), lane, format!("{} pid {}: {:?} {}", process.role, process.pid, process.step, process.detail))
     });
-    faults.chain(processes).collect()
+    faults.chain(points).chain(processes).collect()
 }
 
 fn mysql_lines(case: &Case<'_>, view: StopView<'_>, order_id: &str) -> Vec<Story> {

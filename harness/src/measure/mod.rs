@@ -3,11 +3,24 @@
 //! In: a [`History`](crate::history::operation::History). Out: [`Measurements`]. Live counters are decoration; these are the numbers.
 //! No async, no sockets, no clock. It judges nothing: limits belong to the invariants.
 //!
-//! [`histogram`] holds one set of latencies, [`sets`] the table and the spectra, [`curves`] the buckets over time, [`totals`] the sums.
+//! [`histogram`] holds one set of latencies, [`sets`] the table and the spectra, [`curves`] the buckets over time, [`totals`] the sums,
+//! [`heat`] the map of latencies over time, [`readings`] the samples, [`rates`] shares of failures. Of faults: [`spans`] says when they were in force, [`recovery`] how
+//! long the service took to be itself again, [`coverage`] which kill points were met, [`disturbance`] what buyers felt meanwhile, [`errors`]
+//! what went wrong and whether a fault explains it.
 
+pub mod bands;
+pub mod coverage;
 pub mod curves;
+pub mod disturbance;
+pub mod errors;
+pub mod heat;
 pub mod histogram;
+pub mod rates;
+pub mod readings;
+pub mod recovery;
+pub mod series;
 pub mod sets;
+pub mod spans;
 pub mod totals;
 
 use std::time::Duration;
@@ -94,7 +107,7 @@ pub struct SpectrumPoint {
 /// Percentile spectrum of `create_order` in the judged phases.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spectrum {
-    /// `ok response`, `ok service`, `refused response`, ...
+    /// `ok response`, `ok service`, `fail response`, `info service`, ...
     pub name: String,
     /// From the smallest to the largest value.
     pub points: Vec<SpectrumPoint>,
@@ -160,6 +173,21 @@ pub struct Measurements {
     pub throughput: Throughput,
     /// The generator.
     pub generator: Generator,
+    /// Each fault: its span, what buyers felt around it, and how long recovery took.
+    #[serde(default)]
+    pub faults: Vec<disturbance::Disturbance>,
+    /// Kill points met.
+    #[serde(default)]
+    pub points: Vec<coverage::PointCell>,
+    /// Errors by cause, most frequent first.
+    #[serde(default)]
+    pub errors: Vec<errors::ErrorCause>,
+    /// Response times over time.
+    #[serde(default)]
+    pub heat: heat::HeatMap,
+    /// Readings over time.
+    #[serde(default)]
+    pub readings: Vec<readings::ReadingCurve>,
 }
 
 /// Computes all figures of a run. Pure: the same plan and history give the same figures.
@@ -167,6 +195,7 @@ pub struct Measurements {
 pub fn measure(plan: &Plan, history: &History) -> Measurements {
     let deadline = Duration::from_millis(plan.scenario.limits.request_timeout_ms);
     let sets = sets::LatencySets::collect(&history.operations, deadline);
+    let faults = disturbance::disturbances(plan, history);
     Measurements {
         latency: sets.rows(),
         spectra: sets.spectra(),
@@ -175,6 +204,11 @@ pub fn measure(plan: &Plan, history: &History) -> Measurements {
         outcomes: totals::outcomes(history),
         throughput: totals::throughput(history),
         generator: totals::generator(plan, history),
+        points: coverage::points(plan, history, &faults),
+        errors: errors::errors(history, &faults),
+        faults,
+        heat: heat::heat_map(history, deadline),
+        readings: readings::curves(history),
     }
 }
 

@@ -30,6 +30,16 @@ impl Group {
         }
     }
 
+    /// Place among ok, fail, info; a request that never left its client is none of them.
+    const fn class(self) -> Option<usize> {
+        match self {
+            Self::Ok => Some(0),
+            Self::Fail(FailCode::NotSent) | Self::All => None,
+            Self::Fail(_) => Some(1),
+            Self::Info => Some(2),
+        }
+    }
+
     fn name(self) -> String {
         match self {
             Self::Ok => "ok".to_owned(),
@@ -120,19 +130,23 @@ impl LatencySets {
         self.sets.iter().map(row).collect()
     }
 
-    /// Spectra of `create_order` in the baseline: accepted by response and by service time, sold out by response time. A set without
-    /// operations has none.
+    /// Spectra of `create_order` in the baseline: accepted, refused by whatever code, and in doubt, each by response and by service
+    /// time. A set without operations has none.
     #[must_use]
     pub fn spectra(&self) -> Vec<Spectrum> {
-        let baseline = |group: Group| self.sets.get(&(Function::CreateOrder, group, Span::Of(Phase::Baseline)));
-        let named = |name: &str, set: &LatencyHistogram| Spectrum { name: name.to_owned(), points: set.spectrum() };
-        let accepted = baseline(Group::Ok);
-        let sold_out = baseline(Group::Fail(FailCode::SoldOut));
-        accepted
-            .map(|times| named("ok response", &times.response))
-            .into_iter()
-            .chain(accepted.map(|times| named("ok service", &times.service)))
-            .chain(sold_out.map(|times| named("sold-out response", &times.response)))
-            .collect()
+        let mut classes: BTreeMap<usize, Times> = BTreeMap::new();
+        for ((function, group, span), times) in &self.sets {
+            if let (Function::CreateOrder, Span::Of(Phase::Baseline), Some(class)) = (function, span, group.class()) {
+                classes.entry(class).or_default().merge(times);
+            }
+        }
+        let named = |class: usize, time: &str, set: &LatencyHistogram| {
+            let name = format!("{} {time}", ["ok", "fail", "info"][class]);
+            Spectrum { name, points: set.spectrum() }
+        };
+        let both = |(class, times): (&usize, &Times)| {
+            [named(*class, "response", &times.response), named(*class, "service", &times.service)]
+        };
+        classes.iter().flat_map(both).collect()
     }
 }

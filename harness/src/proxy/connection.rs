@@ -3,18 +3,19 @@
 //! In: an accepted socket. Out: counters, and how it ended. A reset is sent by closing both sockets with a linger of zero.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::Direction;
+use super::chain::{Chain, Whose};
 use super::counters::{ConnectionCounters, End, LiveFlow};
+use super::intake::{Intake, Tap};
 use super::lane::Lane;
-use super::proxy::Proxy;
+use super::running::Proxy;
 use super::toxic::Outage;
+use super::{Direction, Protocol};
 use crate::clock::Offset;
 
 /// How long the server may take to accept.
@@ -64,36 +65,43 @@ impl Connection {
         }
     }
 
-    /// Serves one client until either side, a fault or an order from outside ends it.
-    pub(super) async fn serve(self: Arc<Self>, client: TcpStream, proxy: Arc<Proxy>) -> End {
-        let server = tokio::select! {
-            end = self.ordered() => return finish(end, &[&client]),
-            server = dial(&proxy) => match server {
+    /// Serves one client until either side, a fault or an order from outside ends it. Gives back the server's socket: the caller
+    /// closes both, after it has told how they end.
+    pub(super) async fn serve(&self, client: &mut TcpStream, proxy: &Proxy) -> (End, Option<TcpStream>) {
+        let mut server = tokio::select! {
+            end = self.ordered() => return (prepare(end, &[client]), None),
+            server = dial(proxy) => match server {
                 Ok(server) => server,
                 Err(error) => {
                     proxy.event(Some(self.number), format!("dial {}: {error}", proxy.upstream()));
-                    return End::Refused;
+                    let reset = error.kind() == io::ErrorKind::ConnectionReset;
+                    return (prepare(if reset { End::Broken } else { End::Refused }, &[client]), None);
                 }
             },
         };
         let end = tokio::select! {
             end = self.ordered() => end,
-            end = self.carry(&client, &server, &proxy) => end,
+            end = self.carry(client, &mut server, proxy) => end,
         };
-        finish(end, &[&client, &server])
+        (prepare(end, &[client, &server]), Some(server))
     }
 
     /// Runs both directions until both have finished or one of them ends the connection.
-    async fn carry(&self, client: &TcpStream, server: &TcpStream, proxy: &Proxy) -> End {
-        let lane = |direction: Direction| {
-            let (source, sink) = match direction {
-                Direction::Upstream => (client, server),
-                Direction::Downstream => (server, client),
-            };
-            Lane { direction, source, sink, flow: &self.flows[direction.index()], settings: proxy.settings.subscribe() }
+    async fn carry(&self, client: &mut TcpStream, server: &mut TcpStream, proxy: &Proxy) -> End {
+        let tap = match &proxy.protocol {
+            Protocol::Plain => None,
+            Protocol::Dissected(factory) => Some(Tap::new(factory(self.number))),
         };
-        let mut up = std::pin::pin!(lane(Direction::Upstream).run());
-        let mut down = std::pin::pin!(lane(Direction::Downstream).run());
+        let (from_client, to_client) = client.split();
+        let (from_server, to_server) = server.split();
+        let lane = |direction: Direction, source, sink| {
+            let flow = &self.flows[direction.index()];
+            let whose = Whose { seed: proxy.shared.seed, proxy: &proxy.name, connection: self.number, direction };
+            let intake = Intake::new(tap.as_ref(), proxy, self.number, direction, flow);
+            Lane { source, sink, settings: proxy.settings.subscribe(), intake, chain: Chain::new(whose) }
+        };
+        let mut up = std::pin::pin!(lane(Direction::Upstream, from_client, to_server).run());
+        let mut down = std::pin::pin!(lane(Direction::Downstream, from_server, to_client).run());
         tokio::select! {
             end = &mut up => if end == End::Finished { down.await } else { end },
             end = &mut down => if end == End::Finished { up.await } else { end },
@@ -116,7 +124,8 @@ async fn dial(proxy: &Proxy) -> io::Result<TcpStream> {
     Ok(server)
 }
 
-fn finish(end: End, sockets: &[&TcpStream]) -> End {
+/// Makes the closing of the sockets a reset if that is how they end.
+fn prepare(end: End, sockets: &[&TcpStream]) -> End {
     if matches!(end, End::Reset | End::Broken) {
         for socket in sockets {
             // A socket whose peer is gone already has nothing to reset.

@@ -154,6 +154,19 @@ impl LiveFlow {
         self.discarded.fetch_add(bytes as u64, Relaxed);
     }
 
+    pub(super) fn frame(&self) {
+        self.frames.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn held(&self) {
+        self.held.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn dropped(&self, bytes: usize) {
+        self.dropped.fetch_add(1, Relaxed);
+        self.discarded(bytes);
+    }
+
     /// Reads the parts before the whole, so that bytes never wait in the negative.
     pub(super) fn read(&self) -> Flow {
         let (forwarded, discarded) = (self.forwarded.load(Relaxed), self.discarded.load(Relaxed));

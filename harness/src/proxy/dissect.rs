@@ -24,6 +24,9 @@ pub trait Dissector: Send {
     }
 }
 
+/// The step of a frame by which a dissector says, once, that it no longer follows its connection; kept as an event.
+pub const FRAMING_LOST: &str = "framing_lost";
+
 /// Makes the dissector of the connection with the given number, which is unique in its proxy.
 pub type DissectorFactory = Arc<dyn Fn(u64) -> Box<dyn Dissector> + Send + Sync>;
 

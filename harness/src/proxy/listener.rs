@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, lookup_host};
 use tokio::task::JoinHandle;
 
-use super::proxy::Proxy;
+use super::running::Proxy;
 
 /// Pause after an accept error, such as no free descriptors.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);

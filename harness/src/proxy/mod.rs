@@ -7,18 +7,22 @@
 //! Each change advances a generation number and is one swap: a connection sees all of it or nothing.
 
 mod armed;
+mod book;
+mod chain;
 mod connection;
 mod counters;
 mod direction;
 mod dissect;
 mod error;
 mod event;
+mod intake;
 mod lane;
 mod listener;
 mod proxies;
-mod proxy;
+mod running;
 mod settings;
 mod spec;
+mod stage;
 pub mod tap;
 mod toxic;
 mod trigger;
@@ -27,7 +31,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use counters::{ConnectionCounters, Counters, End, Flow};
 pub use direction::Direction;
-pub use dissect::{Dissector, DissectorFactory, Frame, Piece};
+pub use dissect::{Dissector, DissectorFactory, FRAMING_LOST, Frame, Piece};
 pub use error::ProxyError;
 pub use event::Event;
 pub use proxies::Proxies;

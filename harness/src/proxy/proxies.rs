@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::armed::Triggers;
 use super::counters::{Counters, End};
 use super::event::Events;
-use super::proxy::{Proxy, Shared};
+use super::running::{Proxy, Shared};
 use super::{Armed, Event, Outage, ProxyError, ProxySpec, ProxyView, ToxicKind, ToxicSpec, Trigger, lock};
 use crate::clock::RunClock;
 use crate::seed::Seed;
@@ -98,6 +98,15 @@ impl Proxies {
         self.run(async move { registry.delete(&name).await }).await
     }
 
+    /// Points a proxy at another server; its connections are closed, the next ones go there. Returns the generation.
+    ///
+    /// # Errors
+    /// If there is no proxy of that name, or its port cannot be listened on again, which leaves it disabled.
+    pub async fn set_upstream(&self, name: &str, upstream: impl Into<String>) -> Result<u64, ProxyError> {
+        let upstream = upstream.into();
+        self.with(name, |proxy| async move { proxy.relocate(None, Some(upstream)).await }).await
+    }
+
     /// Starts an outage; the proxy ends it by itself after `max`. Returns the generation. Of an outage that holds already only
     /// the time starts again.
     ///
@@ -160,7 +169,7 @@ impl Proxies {
     /// If there is no proxy of that name.
     pub async fn rst_now(&self, name: &str) -> Result<usize, ProxyError> {
         self.with(name, |proxy| async move {
-            let ended = proxy.end_connections(End::Reset);
+            let ended = proxy.book.end_all(End::Reset);
             proxy.event(None, format!("{ended} connections reset"));
             Ok(ended)
         })
@@ -172,7 +181,7 @@ impl Proxies {
     /// # Errors
     /// If there is no proxy of that name.
     pub fn counters(&self, name: &str) -> Result<Counters, ProxyError> {
-        Ok(self.registry.get(name)?.counters())
+        Ok(self.registry.get(name)?.book.counters())
     }
 
     /// A proxy as it stands.

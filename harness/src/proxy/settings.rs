@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::stage::Pace;
 use super::{Direction, Outage, ToxicSpec};
 
 /// A toxic in force.
@@ -10,6 +11,8 @@ pub(super) struct Toxic {
     /// Stays the same through updates; another toxic of the same name has another.
     pub(super) id: u64,
     pub(super) spec: ToxicSpec,
+    /// The line of a rate that all connections share.
+    pub(super) pace: Pace,
 }
 
 /// Everything that connections need to know. Connections compare it with what they had; nobody waits for them.
@@ -23,10 +26,6 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn has(&self, outage: Outage) -> bool {
         self.outages.contains(&outage)
-    }
-
-    pub(super) fn listens(&self) -> bool {
-        !self.outages.iter().any(|outage| outage.closes_listener())
     }
 
     pub(super) fn stalled(&self, direction: Direction) -> bool {

@@ -3,12 +3,16 @@
 //! In: measurements and history. Out: JSON in columns, short enough for a page of under 2 MB at 100 ms buckets, and safe inside a
 //! `<script>` element.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
+use super::reading_plots::{ReadingPlot, plots};
 use crate::clock::Offset;
-use crate::history::operation::{History, Timed};
-use crate::history::record::{FaultMark, FaultStep};
+use crate::history::operation::History;
 use crate::invariants::Evidence;
+use crate::measure::disturbance::Disturbance;
+use crate::measure::heat::HeatMap;
 use crate::measure::totals::{last_event, stretches};
 use crate::measure::{Bucket, Measurements, Spectrum};
 
@@ -21,6 +25,17 @@ pub struct Charts {
     rates: Rates,
     latency: Percentiles,
     spectra: Vec<Curve>,
+    heat: Heat,
+    pub(super) readings: Vec<ReadingPlot>,
+}
+
+/// The heat map: seconds and ms, cells as column, row, count.
+#[derive(Debug, Serialize)]
+struct Heat {
+    from: f64,
+    column: f64,
+    rows: Vec<f64>,
+    cells: Vec<(u32, u32, u64)>,
 }
 
 /// A shaded stretch of time.
@@ -69,7 +84,7 @@ impl Charts {
         let percentile = |value: fn(&Bucket) -> Option<f64>| buckets.iter().map(|bucket| value(bucket).map(rounded)).collect();
         Self {
             budget_ms: evidence.scenario().promises.latency_p99_budget_ms,
-            spans: spans(&evidence.history),
+            spans: spans(measurements, &evidence.history),
             at: buckets.iter().map(|bucket| seconds(Offset::from_millis(bucket.at_ms))).collect(),
             rates: Rates {
                 offered: per_s(|bucket| bucket.offered),
@@ -85,6 +100,8 @@ impl Charts {
                 fail_p99: percentile(|bucket| bucket.fail_p99_ms),
             },
             spectra: measurements.spectra.iter().map(curve).collect(),
+            heat: heat(&measurements.heat),
+            readings: plots(&measurements.readings),
         }
     }
 
@@ -97,8 +114,8 @@ impl Charts {
     }
 }
 
-/// Phases as marked, and faults from injection to heal, or to the end of the run if they were never healed.
-fn spans(history: &History) -> Vec<Span> {
+/// Phases as marked, and faults from injection to heal, or to the end of the run if they were never healed, and their recoveries.
+fn spans(measurements: &Measurements, history: &History) -> Vec<Span> {
     let phase = |(phase, from, to): (crate::scenario::Phase, Offset, Offset)| Span {
         kind: "phase",
         name: phase.name().to_owned(),
@@ -112,22 +129,24 @@ fn spans(history: &History) -> Vec<Span> {
         kept.to = if same { next.to } else { kept.to };
         same
     });
-    spans.extend(fault_spans(history));
+    spans.extend(fault_spans(measurements, history));
     spans
 }
 
-fn fault_spans(history: &History) -> Vec<Span> {
-    let injected = history.faults.iter().filter(|fault| fault.what.step == FaultStep::Injected);
-    let span = |begin: &Timed<FaultMark>| {
-        let healed = |mark: &&_| is_end_of(mark, begin);
-        let to = history.faults.iter().find(healed).map_or_else(|| last_event(history), |mark| mark.at);
-        Span { kind: "fault", name: begin.what.kind.clone(), from: seconds(begin.at), to: seconds(to) }
+/// Each fault while it was in force, and the recovery behind it as a band of its own.
+fn fault_spans(measurements: &Measurements, history: &History) -> Vec<Span> {
+    let end = last_event(history);
+    let bands = |fault: &Disturbance| {
+        let Some((from, to)) = fault.span.in_force(end) else { return Vec::new() };
+        let band = |kind, name: String, from, to| Span { kind, name, from: seconds(from), to: seconds(to) };
+        let mut bands = vec![band("fault", fault.span.kind.clone(), from, to)];
+        if let Some((recovery, (_, ms))) = fault.recovery.as_ref().and_then(|recovery| Some((recovery, recovery.worst()?))) {
+            let back = recovery.counted_from.plus(Duration::from_secs_f64(ms / 1e3));
+            bands.push(band("recovery", format!("recovery, {}", fault.span.kind), to, back.max(to)));
+        }
+        bands
     };
-    injected.map(span).collect()
-}
-
-fn is_end_of(mark: &Timed<FaultMark>, begin: &Timed<FaultMark>) -> bool {
-    mark.what.id == begin.what.id && mark.what.step == FaultStep::Healed && mark.at >= begin.at
+    measurements.faults.iter().flat_map(bands).collect()
 }
 
 /// The last point, quantile 1, stands one third of a nine beyond the last that the count can tell apart.
@@ -137,6 +156,15 @@ fn curve(spectrum: &Spectrum) -> Curve {
     let last = nines.last().copied().unwrap_or_default();
     nines.extend(spectrum.points.last().filter(|point| point.quantile >= 1.0).map(|_| rounded(last + 1.0 / 3.0)));
     Curve { name: spectrum.name.clone(), nines, ms: spectrum.points.iter().map(|point| rounded(point.ms)).collect() }
+}
+
+fn heat(map: &HeatMap) -> Heat {
+    Heat {
+        from: seconds(Offset::from_millis(map.from_ms)),
+        column: seconds(Offset::from_millis(map.column_ms)),
+        rows: map.rows_ms.iter().copied().map(rounded).collect(),
+        cells: map.cells.clone(),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
@@ -149,6 +177,6 @@ fn seconds(at: Offset) -> f64 {
 }
 
 /// Three decimals: a thousandth of a ms is the resolution of the measurement.
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::figures::{self, count, ms, verdict_detail, verdict_sign};
 use super::folder::HTML;
-use super::{Report, stories};
+use super::{Report, breakage, stories};
 use crate::invariants::{Finding, Verdict};
 
 /// Counter-examples told for each violated claim; the page has the rest.
@@ -33,6 +33,7 @@ fn write_all(text: &mut String, report: &Report, folder: &Path) -> std::fmt::Res
     write_latency(text, report)?;
     writeln!(text, "throughput  {}", figures::throughput(report))?;
     writeln!(text, "generator   {}", figures::generator(&report.measurements))?;
+    breakage::line(&report.measurements).into_iter().try_for_each(|line| writeln!(text, "faults      {line}"))?;
     writeln!(text, "report      {}", folder.join(HTML).display())?;
     writeln!(text, "repeat      {}", report.run.command)
 }

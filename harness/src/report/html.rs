@@ -7,15 +7,17 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 
+use super::breakage::{self, FaultRow, Matrix};
 use super::charts::Charts;
 use super::figures::{self, count, ms, rate, verdict_detail, verdict_sign, verdict_word};
 use super::files::form_error;
 use super::folder::HTML;
 use super::outcome::{Weight, weight};
+use super::timeline::{Timeline, timeline};
 use super::{OutcomeClass, Report, ReportError, calendar, stories};
-use crate::history::operation::{History, Timed};
-use crate::history::record::{FaultMark, FaultStep};
 use crate::invariants::{Evidence, Finding, Story, Verdict, Violation};
+use crate::measure::errors::ErrorCause;
+use crate::measure::recovery::Component;
 use crate::measure::{Latency, LatencyRow, OutcomeCount};
 
 #[derive(Template)]
@@ -32,8 +34,12 @@ struct Page<'a> {
     latency: Vec<PhaseTable>,
     outcomes: Vec<[String; 5]>,
     generator: Vec<(&'static str, String)>,
-    faults: Vec<[String; 5]>,
+    faults: Vec<FaultRow>,
+    components: Vec<&'static str>,
+    matrix: Matrix,
+    errors: Vec<[String; 7]>,
     samples: Vec<[String; 4]>,
+    reading_plots: Vec<(String, String)>,
     charts: String,
     has_plots: bool,
     budget: String,
@@ -73,6 +79,7 @@ struct Example<'a> {
     open: bool,
     concerns: String,
     orders: String,
+    timeline: Option<Timeline>,
     story: Vec<[String; 3]>,
 }
 
@@ -96,7 +103,7 @@ struct PercentileRow {
 /// # Errors
 /// The page or its data cannot be rendered.
 pub fn render(report: &Report, evidence: &Evidence) -> Result<String, ReportError> {
-    let charts = Charts::of(&report.measurements, evidence).to_json().map_err(form_error("render", HTML.as_ref()))?;
+    let charts = Charts::of(&report.measurements, evidence);
     let page = Page {
         report,
         mood: mood(report.outcome.class),
@@ -109,9 +116,13 @@ pub fn render(report: &Report, evidence: &Evidence) -> Result<String, ReportErro
         latency: phase_tables(&report.measurements.latency),
         outcomes: outcomes(report),
         generator: generator(report),
-        faults: faults(&evidence.history),
-        samples: samples(&evidence.history),
-        charts,
+        faults: breakage::faults(&report.measurements),
+        components: breakage::COMPONENTS.map(Component::name).into(),
+        matrix: breakage::matrix(&report.coverage),
+        errors: errors(report),
+        samples: samples(report),
+        reading_plots: charts.readings.iter().map(|plot| (plot.id.clone(), plot.title.clone())).collect(),
+        charts: charts.to_json().map_err(form_error("render", HTML.as_ref()))?,
         has_plots: !report.measurements.buckets.is_empty(),
         budget: ms(evidence.scenario().promises.latency_p99_budget_ms),
         styles: include_str!("../../assets/report.css"),
@@ -123,7 +134,7 @@ pub fn render(report: &Report, evidence: &Evidence) -> Result<String, ReportErro
 }
 
 /// The colour of a class, by meaning.
-const fn mood(class: OutcomeClass) -> &'static str {
+pub(super) const fn mood(class: OutcomeClass) -> &'static str {
     match class {
         OutcomeClass::Held => "good",
         OutcomeClass::Violated => "bad",
@@ -187,6 +198,7 @@ fn examples(finding: &Finding) -> Vec<Example<'_>> {
             open: index == 0,
             concerns: stories::concerns(violation).join(" · "),
             orders: all_orders(violation).unwrap_or_default(),
+            timeline: timeline(violation),
             story: violation.story.iter().map(line).collect(),
         })
         .collect()
@@ -247,29 +259,19 @@ fn generator(report: &Report) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Kind, target, injected, healed, proof of each fault.
-fn faults(history: &History) -> Vec<[String; 5]> {
-    let injected = history.faults.iter().filter(|mark| mark.what.step == FaultStep::Injected);
-    let of = |id: u32, step: FaultStep| history.faults.iter().find(move |mark| mark.what.id == id && mark.what.step == step);
-    let row = |mark: &Timed<FaultMark>| {
-        let healed = of(mark.what.id, FaultStep::Healed).map_or_else(|| "never".to_owned(), |end| end.at.to_string());
-        let proof = of(mark.what.id, FaultStep::Bit).map_or_else(|| "did not bite".to_owned(), |bit| bit.what.proof.clone());
-        [mark.what.kind.clone(), mark.what.target.clone(), mark.at.to_string(), healed, proof]
-    };
-    injected.map(row).collect()
+/// Name, of whom, mean, largest of each kind of reading.
+fn samples(report: &Report) -> Vec<[String; 4]> {
+    let readings = report.measurements.readings.iter().filter(|curve| curve.count > 0);
+    readings.map(|curve| [curve.name.replace('_', " "), curve.of.clone(), rate(curve.mean), rate(curve.max)]).collect()
 }
 
-/// Name, of whom, mean, largest of each kind of reading.
-#[expect(clippy::cast_precision_loss, reason = "a mean for people")]
-fn samples(history: &History) -> Vec<[String; 4]> {
-    let mut readings: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
-    for sample in &history.samples {
-        readings.entry((&sample.what.name, &sample.what.of)).or_default().push(sample.what.value);
-    }
-    let row = |((name, of), values): ((&str, &str), Vec<f64>)| {
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        let largest = values.iter().copied().fold(f64::MIN, f64::max);
-        [name.replace('_', " "), of.to_owned(), rate(mean), rate(largest)]
+/// Function, class and reason, HTTP status, count, of those touched by faults, first seen, example.
+fn errors(report: &Report) -> Vec<[String; 7]> {
+    let row = |cause: &ErrorCause| {
+        let reason = format!("{}, {}", cause.class, cause.why.replace('_', " "));
+        let http = cause.http.map_or_else(|| "none".to_owned(), |status| status.to_string());
+        let (number, disturbed) = (count(cause.count), count(cause.disturbed));
+        [cause.function.clone(), reason, http, number, disturbed, cause.first.to_string(), cause.example.clone()]
     };
-    readings.into_iter().map(row).collect()
+    report.measurements.errors.iter().map(row).collect()
 }

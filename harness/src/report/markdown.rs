@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::figures::{self, count, ms, verdict_detail, verdict_sign, verdict_word};
-use super::{Report, stories};
+use super::{Report, breakage, stories};
 use crate::invariants::Finding;
 
 /// Counter-examples told for each violated claim.
@@ -29,6 +29,7 @@ fn write_all(page: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(page, "```sh\n{}\n```\n", report.run.command.replace("```", ""))?;
     write_claims(page, &report.findings)?;
     report.findings.iter().try_for_each(|finding| write_stories(page, finding))?;
+    write_faults(page, report)?;
     write_figures(page, report)?;
     writeln!(page, "## Not tested\n")?;
     report.not_tested.iter().try_for_each(|text| writeln!(page, "- {}", cell(text)))
@@ -55,6 +56,36 @@ fn write_stories(page: &mut String, finding: &Finding) -> std::fmt::Result {
         writeln!(page, "```text\n{}\n```\n", stories::lines(violation).join("\n").replace("```", "'''"))?;
     }
     Ok(())
+}
+
+fn write_faults(page: &mut String, report: &Report) -> std::fmt::Result {
+    let Some(line) = breakage::line(&report.measurements) else { return Ok(()) };
+    let names = breakage::COMPONENTS.map(crate::measure::recovery::Component::name).join(" | ");
+    writeln!(page, "## Faults\n\n{}.\n\n| fault | in force | proof | {names} | promised |", cell(&line))?;
+    writeln!(page, "|---|---|---|--:|--:|--:|--:|--:|--:|")?;
+    for fault in breakage::faults(&report.measurements) {
+        let recovery: Vec<String> = fault.recovery.iter().map(|part| part.text.clone()).collect();
+        let (name, target, lasted) = (cell(&fault.name), cell(&fault.target), cell(&fault.lasted));
+        let (proof, recovery) = (cell(&fault.proof), recovery.join(" | "));
+        writeln!(page, "| {name} on {target} | {lasted} | {proof} | {recovery} | {} |", fault.promised)?;
+    }
+    writeln!(page)?;
+    let matrix = breakage::matrix(&report.coverage);
+    if matrix.rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(page, "## Kill points\n\n| point | {} |\n|---|{}", matrix.actions.join(" | "), "---|".repeat(matrix.actions.len()))?;
+    for row in matrix.rows {
+        let told = |told: &Option<breakage::MatrixCell>| {
+            told.as_ref().map_or_else(
+                || "–".to_owned(),
+                |told| std::iter::once(&told.head).chain(&told.lines).cloned().collect::<Vec<_>>().join(", "),
+            )
+        };
+        let cells: Vec<String> = row.cells.iter().map(|one| cell(&told(one))).collect();
+        writeln!(page, "| `{}` | {} |", cell(&row.point), cells.join(" | "))?;
+    }
+    writeln!(page)
 }
 
 fn write_figures(page: &mut String, report: &Report) -> std::fmt::Result {

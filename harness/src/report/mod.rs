@@ -4,22 +4,28 @@
 //! No async, no sockets, no clock. It judges no claim: it weighs findings that others made.
 //!
 //! [`folder`] names and keeps the files, [`reload`] reads evidence back, [`outcome`](outcome::outcome) weighs; one file for each
-//! thing that is written.
+//! thing that is written. [`index`] lists all runs, [`compare`](compare::compare) sets two side by side.
 
+pub mod breakage;
 mod calendar;
 pub mod charts;
+pub mod compare;
 pub mod console;
+pub mod coverage;
 pub mod figures;
 pub mod files;
 pub mod folder;
 pub mod hlog;
 pub mod html;
+pub mod index;
 pub mod junit;
 pub mod markdown;
 pub mod not_tested;
 pub mod outcome;
+mod reading_plots;
 pub mod reload;
 pub mod stories;
+mod timeline;
 pub mod warnings;
 
 use std::collections::BTreeMap;
@@ -169,6 +175,9 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Every figure.
     pub measurements: Measurements,
+    /// The kill-point matrix; empty if no point was aimed at or met.
+    #[serde(default)]
+    pub coverage: Vec<coverage::CoverageCell>,
     /// What this run did not test, in words.
     pub not_tested: Vec<String>,
     /// What a reader must know before believing the rest: damage, edited files, a run that was cut off.
@@ -206,6 +215,7 @@ pub fn assemble(evidence: &Evidence, identity: &RunIdentity, findings: Vec<Findi
         run: identity.clone(),
         not_tested: not_tested::not_tested(evidence, &identity.servers),
         warnings: warnings::warnings(evidence, identity, &measurements),
+        coverage: coverage::coverage(evidence, &findings, &measurements.points),
         findings,
         measurements,
     }

@@ -20,6 +20,10 @@ pub fn warnings(evidence: &Evidence, identity: &RunIdentity, measurements: &Meas
     warnings.extend(cut_off(evidence));
     warnings.extend(unsettled(evidence));
     warnings.extend(generator(evidence, measurements));
+    warnings.extend(measurements.faults.iter().filter_map(|fault| {
+        let why = fault.toothless.as_ref()?;
+        Some(format!("Fault {} ({} on {}) did not bite: {why}.", fault.span.id, fault.span.kind, fault.span.target))
+    }));
     warnings.extend(measurements.latency.is_empty().then(|| "The history holds no operation.".to_owned()));
     warnings
 }

@@ -5,7 +5,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::sampling::sample;
+use super::sampling::{Calm, sample};
 use super::selling;
 use super::watch::Watch;
 use super::{Run, RunError, RunRequest, machine};
@@ -16,6 +16,7 @@ use crate::history::recorder::Recorder;
 use crate::report::folder::{HISTORY, LOGS, RunFolder};
 use crate::report::{RunIdentity, SCHEMA_VERSION};
 use crate::scenario::Phase;
+use crate::scenario::faults::Fault;
 use crate::scenario::plan::Plan;
 use crate::snapshot::reader::StoreReader;
 use crate::snapshot::take::{StopContext, stop_point};
@@ -81,7 +82,8 @@ async fn on_stack(run: Run<'_>, folder: &RunFolder, mut stack: Stack, gathered: 
 async fn sell_watched(run: Run<'_>, stack: &Stack, gathered: &mut Gathered) -> Result<(), RunError> {
     let stores = StoreReader::connect(stack.endpoints()).await?;
     let sold = CancellationToken::new();
-    let sampling = sample(stack, &stores, run.recorder, &sold);
+    let calm = if run.plan.scenario.faults.is_empty() { Calm::Yes } else { Calm::No };
+    let sampling = sample(stack, &stores, run.recorder, &sold, calm);
     let selling = async {
         let result = sell_and_stop(run, stack, &stores, gathered).await;
         sold.cancel();
@@ -157,6 +159,8 @@ fn spec(request: &RunRequest, folder: &RunFolder) -> StackSpec {
         .collect(),
         ready_ms: request.scenario.limits.ready_ms,
         redis_append_only: request.scenario.faults.iter().any(|window| window.fault.needs_append_only(window.target)),
+        redis_replica: request.scenario.faults.iter().any(|window| matches!(window.fault, Fault::RedisPromote { .. })),
+        proxied: (!request.scenario.faults.is_empty()).then_some(request.scenario.seed),
         logs: folder.file(LOGS),
     }
 }

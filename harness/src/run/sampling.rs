@@ -1,4 +1,4 @@
-//! A look at the stack once a second while a run goes on: processes that ended although nobody asked them to, and readings.
+//! A look at the stack once a second, with faults five times, while a run goes on: processes that ended although nobody asked them to, and readings.
 //!
 //! Readings (CPU and memory of each process, backlog of the stores) are pictures only, never a verdict. A process that ended is a rig
 //! error; the run goes on without it.
@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Offset;
@@ -17,12 +18,31 @@ use crate::stack::usage::Usage;
 
 const EVERY: Duration = Duration::from_secs(1);
 
+/// With faults, whose recovery is timed by these readings.
+const EVERY_WITH_FAULTS: Duration = Duration::from_millis(200);
+
+/// Whether faults go on meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Calm {
+    /// None do.
+    Yes,
+    /// Some do; drift and locks are read as well, which costs a few round trips for all items.
+    No,
+}
+
 /// Writes readings into the history until `stop`; the unexpected ends by then, in words. The stack notes when it saw them. A store that
 /// does not answer gives no reading.
-pub(super) async fn sample(stack: &Stack, stores: &StoreReader, recorder: &Recorder, stop: &CancellationToken) -> Vec<String> {
+pub(super) async fn sample(
+    stack: &Stack,
+    stores: &StoreReader,
+    recorder: &Recorder,
+    stop: &CancellationToken,
+    calm: Calm,
+) -> Vec<String> {
     let mut ends = Vec::new();
     let mut last: HashMap<String, (Offset, f64)> = HashMap::new();
-    let mut tick = tokio::time::interval(EVERY);
+    let mut tick = tokio::time::interval(if calm == Calm::Yes { EVERY } else { EVERY_WITH_FAULTS });
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !stop.is_cancelled() {
         tokio::select! { _ = tick.tick() => {}, () = stop.cancelled() => return ends }
         ends.extend(stack.exited_unexpectedly());
@@ -38,6 +58,12 @@ pub(super) async fn sample(stack: &Stack, stores: &StoreReader, recorder: &Recor
         if let Ok(backlog) = stores.backlog().await {
             readings.push(("outbox_new", String::new(), units(backlog.outbox_new)));
             readings.push(("locks", String::new(), units(backlog.locks)));
+        }
+        if calm == Calm::No
+            && let Ok(gauges) = stores.gauges().await
+        {
+            readings.push(("drift", String::new(), units(gauges.drift)));
+            readings.push(("oldest_lock_ms", String::new(), units(gauges.oldest_lock_ms)));
         }
         for (name, of, value) in readings {
             if recorder.record_at(now, Record::Sample(Sample { name: name.to_owned(), of, value })).await.is_err() {

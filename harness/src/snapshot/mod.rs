@@ -5,6 +5,7 @@
 
 pub mod error;
 pub mod final_reads;
+pub mod gauges;
 pub mod ledger_state;
 pub mod quiesce;
 pub mod reader;

@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use super::StackError;
 use super::dead_man::DeadMan;
+use super::links::{self, Links};
 use super::member::Member;
 use super::services::Stack;
 use super::usage::Life;
+use crate::proxy::Proxies;
+use crate::scenario::faults::Store;
 
 /// A hand on a running stack. Cheap to copy.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +97,59 @@ impl<'a> Controls<'a> {
     #[must_use]
     pub fn service_mysql_url(&self) -> String {
         self.stack.service_urls().mysql.clone()
+    }
+
+    /// The proxies between the services and the stores.
+    ///
+    /// # Errors
+    /// The stack was started without proxies.
+    pub fn proxies(&self) -> Result<&'a Proxies, StackError> {
+        self.stack.links().map(Links::proxies)
+    }
+
+    /// Name of the proxy between `role` and `store`.
+    #[must_use]
+    pub fn link(&self, role: &str, store: Store) -> String {
+        links::name(role, store)
+    }
+
+    /// The generation of the proxies; 0 without proxies.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.proxies().map_or(0, Proxies::generation)
+    }
+
+    /// The address of a store as `role` reaches it, through its proxy.
+    ///
+    /// # Errors
+    /// No service of this stack has that role.
+    pub fn url_of(&self, role: &str, store: Store) -> Result<String, StackError> {
+        let why = || StackError::failed(format!("find the service {role}"), "the stack has none");
+        let urls = self.stack.urls_of(role).ok_or_else(why)?;
+        Ok(match store {
+            Store::Redis => urls.redis.clone(),
+            Store::Mysql => urls.mysql.clone(),
+        })
+    }
+
+    /// Address of the Redis server that follows the first.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn replica_url(&self) -> Result<String, StackError> {
+        let why = || StackError::failed("find the replica of redis", "this stack was started without one");
+        let port = self.stack.stores()?.replica_port().ok_or_else(why)?;
+        Ok(format!("redis://127.0.0.1:{port}/"))
+    }
+
+    /// Leads every connection to Redis, also that of [`redis_url`](Self::redis_url), to the replica from now on.
+    ///
+    /// # Errors
+    /// There is none, or a proxy refuses.
+    pub async fn lead_to_replica(&self) -> Result<(), StackError> {
+        let url = self.replica_url()?;
+        let server = url.trim_start_matches("redis://").trim_end_matches('/');
+        self.stack.links()?.lead_redis_to(server).await
     }
 
     /// Folder in which our own Redis keeps its data.

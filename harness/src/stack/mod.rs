@@ -10,6 +10,7 @@ mod dead_man;
 mod entropy;
 mod external;
 mod folder;
+mod links;
 mod member;
 mod mysql_server;
 mod ports;
@@ -27,6 +28,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::scenario::Processes;
+use crate::seed::Seed;
 
 /// How the service is started: a program and its leading arguments. The process backend appends the service's own flags:
 /// `--role api|worker --listen ADDR --admin-listen ADDR` (a worker gets no `--listen`) and the settings of the spec. What is secret
@@ -70,6 +72,10 @@ pub struct StackSpec {
     pub ready_ms: u64,
     /// Whether our own Redis keeps an append-only file, so that a restart finds its data.
     pub redis_append_only: bool,
+    /// Whether a second Redis server of our own follows the first, to be promoted; only with proxies.
+    pub redis_replica: bool,
+    /// Seed of the proxies between every service process and each store; no proxies if `None`.
+    pub proxied: Option<Seed>,
     /// Folder for the logs of all processes; kept.
     pub logs: PathBuf,
 }

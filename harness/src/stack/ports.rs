@@ -14,7 +14,7 @@ const COUNT: u16 = 12_000;
 static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
 
 /// A port that nobody listens on now. Another program may still take it before it is used; the caller tries again then.
-fn free_port() -> Result<u16, StackError> {
+pub(super) fn free_port() -> Result<u16, StackError> {
     for _ in 0..200 {
         let port = FIRST + u16::from_le_bytes(entropy::bytes()?) % COUNT;
         let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);

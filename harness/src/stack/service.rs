@@ -18,6 +18,8 @@ use crate::history::record::ProcStep;
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) member: Arc<Member>,
+    /// The stores as it was told of them.
+    pub(super) urls: StoreUrls,
     /// `None` for a worker.
     pub(super) public: Option<SocketAddr>,
     pub(super) admin: SocketAddr,
@@ -55,7 +57,7 @@ impl Service {
         let (process, ports) = on_free_ports(birth.watchdog, |ports| Ok(launch(ports)), ready).await?;
         let [public, admin] = ports.map(local);
         let member = Member::new(process, launch(ports), Ready::Service(admin), within, Arc::clone(birth.watchdog));
-        Ok(Self { public: serves_public(&role).then_some(public), admin, member: Arc::new(member) })
+        Ok(Self { public: serves_public(&role).then_some(public), admin, member: Arc::new(member), urls })
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::controls::Controls;
 use super::external;
+use super::links::Links;
 use super::member::Member;
 use super::redis_server;
 use super::service::{Birth, Service, StoreUrls};
@@ -26,10 +27,12 @@ use futures_util::future::{join_all, try_join_all};
 pub struct Stack {
     // Services are dropped before the stores that they use.
     services: Vec<Service>,
+    /// Between the services and the stores, if they are proxied.
+    links: Option<Links>,
     /// `None` for external stores, and once stopped.
     stores: Option<Stores>,
     endpoints: Endpoints,
-    /// The stores as the service is told of them.
+    /// The stores as the service would reach them directly.
     service_urls: StoreUrls,
     steps: Steps,
 }
@@ -47,7 +50,19 @@ impl Stack {
         let watchdog = stores.as_ref().map_or_else(|| Watchdog::start(None).map(Arc::new), |stores| Ok(stores.watchdog()))?;
         let admin_token = entropy::secret()?;
         let birth = Birth { spec: &spec, admin_token: &admin_token, watchdog: &watchdog, steps: &steps };
-        let services = try_join_all(roles(&spec).map(|role| Service::start(role, urls.clone(), birth))).await?;
+        let links = spec.proxied.map(|seed| Links::start(seed, clock)).transpose()?;
+        let one = async |role: String| {
+            let urls = match &links {
+                Some(links) => links.open(&role, &urls).await?,
+                None => urls.clone(),
+            };
+            Service::start(role, urls, birth).await
+        };
+        let services = try_join_all(roles(&spec).map(one)).await?;
+        let direct = match &links {
+            Some(links) if spec.redis_replica => StoreUrls { redis: links.open_own(&direct.redis).await?, ..direct },
+            _ => direct,
+        };
         let api = services.iter().filter_map(|service| service.public).collect();
         let admin = services.iter().map(|service| (service.member.role().to_owned(), service.admin)).collect();
         let StoreUrls { redis: redis_url, mysql: mysql_url } = direct;
@@ -55,6 +70,7 @@ impl Stack {
             endpoints: Endpoints { api, admin, admin_token, redis_url, mysql_url },
             service_urls: urls,
             services,
+            links,
             stores,
             steps,
         })
@@ -123,6 +139,17 @@ impl Stack {
         &self.service_urls
     }
 
+    /// The stores as a service was told of them.
+    pub(super) fn urls_of(&self, role: &str) -> Option<&StoreUrls> {
+        self.services.iter().find(|service| service.member.role() == role).map(|service| &service.urls)
+    }
+
+    /// The proxies in front of the stores.
+    pub(super) fn links(&self) -> Result<&Links, StackError> {
+        let why = || StackError::failed("lay hands on the network", "this stack was started without proxies");
+        self.links.as_ref().ok_or_else(why)
+    }
+
     /// Our own stores.
     pub(super) fn stores(&self) -> Result<&Stores, StackError> {
         let why = || StackError::failed("lay hands on the stores", "they belong to somebody else");
@@ -147,7 +174,8 @@ async fn bring_stores(spec: &StackSpec, steps: &Steps) -> Result<(Option<Stores>
         Backend::Process => {
             let redis_args = spec.redis_append_only.then_some(redis_server::APPEND_ONLY).into_iter().flatten();
             let redis_args = redis_args.map(str::to_owned).collect();
-            let wanted = StoresSpec { redis_args, logs: Some(spec.logs.clone()), ready_ms: spec.ready_ms, ..StoresSpec::default() };
+            let (logs, redis_replica) = (Some(spec.logs.clone()), spec.redis_replica);
+            let wanted = StoresSpec { redis_args, logs, ready_ms: spec.ready_ms, redis_replica, ..StoresSpec::default() };
             let stores = Stores::start(wanted).await?;
             for member in stores.members() {
                 member.note(steps, ProcStep::Ready, "").await;

@@ -17,6 +17,9 @@ use super::watchdog::Watchdog;
 use super::{StackError, entropy, mysql_server, redis_server};
 use crate::clock::RunClock;
 
+/// Role of a second Redis server, and its folder.
+pub(super) const REPLICA: &str = "redis-2";
+
 /// The stores that are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoresSpec {
@@ -28,11 +31,13 @@ pub struct StoresSpec {
     pub logs: Option<PathBuf>,
     /// Longest wait for each server to be ready.
     pub ready_ms: u64,
+    /// Whether a second Redis server follows the first.
+    pub redis_replica: bool,
 }
 
 impl Default for StoresSpec {
     fn default() -> Self {
-        Self { redis_args: Vec::new(), mysql_args: Vec::new(), logs: None, ready_ms: 60_000 }
+        Self { redis_args: Vec::new(), mysql_args: Vec::new(), logs: None, ready_ms: 60_000, redis_replica: false }
     }
 }
 
@@ -41,12 +46,20 @@ impl Default for StoresSpec {
 pub struct Stores {
     // Fields are dropped in this order: processes, then their folder.
     redis: Arc<Member>,
+    replica: Option<Replica>,
     mysql: Arc<Member>,
     redis_port: u16,
     mysql_port: u16,
     password: String,
     folder: PrivateFolder,
     watchdog: Arc<Watchdog>,
+}
+
+/// A second Redis server that follows the first.
+#[derive(Debug)]
+struct Replica {
+    member: Arc<Member>,
+    port: u16,
 }
 
 impl Stores {
@@ -63,6 +76,18 @@ impl Stores {
         let log = logs.join("redis.log");
         let launch = |port| redis_server::launch("redis", folder.path(), &log, port, &spec.redis_args);
         let (redis, redis_port) = start_redis(launch, within, &watchdog).await?;
+        let replica = if spec.redis_replica {
+            let own = folder.path().join(REPLICA);
+            std::fs::create_dir(&own).map_err(StackError::io(format!("make {}", own.display())))?;
+            let log = logs.join(format!("{REPLICA}.log"));
+            let follow = ["--replicaof".to_owned(), "127.0.0.1".to_owned(), redis_port.to_string()];
+            let args: Vec<String> = spec.redis_args.iter().cloned().chain(follow).collect();
+            let launch = |port| redis_server::launch(REPLICA, &own, &log, port, &args);
+            let (member, port) = start_redis(launch, within, &watchdog).await?;
+            Some(Replica { member, port })
+        } else {
+            None
+        };
         let password = entropy::secret()?;
         let place = mysql_server::Place::new(folder.path(), &logs.join("mysql.log"), &password)?;
         place.prepare(&watchdog, within).await?;
@@ -74,13 +99,18 @@ impl Stores {
         let launch = |port| place.launch(port, &spec.mysql_args);
         let (mysql, [mysql_port]) = on_free_ports(&watchdog, |[port]| Ok(launch(port)), answers).await?;
         let mysql = Member::new(mysql, launch(mysql_port), ready(mysql_port), within, Arc::clone(&watchdog));
-        Ok(Self { redis, mysql: Arc::new(mysql), redis_port, mysql_port, password, folder, watchdog })
+        Ok(Self { redis, replica, mysql: Arc::new(mysql), redis_port, mysql_port, password, folder, watchdog })
     }
 
     /// `redis://127.0.0.1:port/`
     #[must_use]
     pub fn redis_url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.redis_port)
+    }
+
+    /// Port of the Redis server that follows the first, if there is one.
+    pub(super) fn replica_port(&self) -> Option<u16> {
+        self.replica.as_ref().map(|replica| replica.port)
     }
 
     /// `mysql://user:password@127.0.0.1:port/database`; the database need not exist.
@@ -97,7 +127,7 @@ impl Stores {
     /// Role and process id of both.
     #[must_use]
     pub fn pids(&self) -> Vec<(String, u32)> {
-        self.members().into_iter().map(|member| (member.role().to_owned(), member.pid())).collect()
+        self.members().map(|member| (member.role().to_owned(), member.pid())).collect()
     }
 
     /// The private folder of both, with their data.
@@ -121,8 +151,9 @@ impl Stores {
         if problems.is_empty() { Ok(()) } else { Err(StackError::failed("stop the stores", problems.join("; "))) }
     }
 
-    pub(super) fn members(&self) -> [&Arc<Member>; 2] {
-        [&self.redis, &self.mysql]
+    pub(super) fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
+        // The follower ends before the one that it follows.
+        self.replica.iter().map(|replica| &replica.member).chain([&self.redis, &self.mysql])
     }
 
     /// The watchdog that also ends what else belongs to this stack.

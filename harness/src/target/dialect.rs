@@ -1,9 +1,11 @@
-//! How the reference service speaks to its stores: its scripts by their hashes, and its statements by their words.
+//! How the reference service speaks to its stores and its clients: its scripts by their hashes, its statements and requests by their words.
 //!
 //! In: nothing. Out: the [`Dialect`] by which the taps of the proxy name what they see. Written here a second time, on purpose: the judge shares no
 //! code with the judged. A form that no longer fits shows at once, because the tests want to see every step of a real run.
 
-use crate::proxy::tap::dialect::{Dialect, Meaning, Script, ScriptForm, ScriptOrders, StatementForm, StatementOrders, sha1};
+use crate::proxy::tap::dialect::{
+    CreateForm, Dialect, Meaning, Script, ScriptForm, ScriptOrders, StatementForm, StatementOrders, sha1,
+};
 
 /// The dialect of the reference service.
 ///
@@ -11,7 +13,8 @@ use crate::proxy::tap::dialect::{Dialect, Meaning, Script, ScriptForm, ScriptOrd
 /// next edit, and a tap that knows no script sees nothing.
 #[must_use]
 pub fn holdfast() -> Dialect {
-    Dialect { scripts: scripts(), statements: statements() }
+    let create = CreateForm { target: "POST /orders".to_owned(), order_field: "order_id".to_owned() };
+    Dialect { scripts: scripts(), statements: statements(), create }
 }
 
 macro_rules! script_text {

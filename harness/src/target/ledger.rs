@@ -107,6 +107,21 @@ pub const SETTINGS: Query = Query {
             'tx_isolation', 'transaction_isolation', 'innodb_doublewrite', 'innodb_flush_method')",
 };
 
+/// What every item has available, and what is still to be added to it in Redis.
+pub const GAUGES: Query = Query {
+    of: "what is available",
+    sql: "SELECT i.store_id, i.product_id, i.sku_id,
+                 CAST(i.current_stock - i.locked_stock
+                   - COALESCE((SELECT SUM(t.quantity) FROM inventory_transactions t FORCE INDEX (ledger_open)
+                     WHERE t.store_id = i.store_id AND t.product_id = i.product_id AND t.sku_id = i.sku_id
+                       AND t.transaction_type = 'LOCK'), 0) AS SIGNED) AS available,
+                 CAST(COALESCE(d.quantity, 0) AS SIGNED) AS on_their_way
+            FROM inventory i
+            LEFT JOIN (SELECT store_id, product_id, sku_id, SUM(quantity) AS quantity FROM outbox
+                        WHERE status = 'NEW' AND event_type = 'APPLY_DELTA' GROUP BY store_id, product_id, sku_id) d
+              ON d.store_id = i.store_id AND d.product_id = i.product_id AND d.sku_id = i.sku_id",
+};
+
 /// Lock every row that an order or a deduct of one item needs; bound to store, product and SKU.
 pub const LOCK_ITEM: [&str; 2] = [
     "SELECT epoch FROM inventory_epoch WHERE store_id = ? AND product_id = ? AND sku_id = ? ORDER BY shard FOR UPDATE",

@@ -159,7 +159,8 @@ fn outcomes_are_counted_with_their_reasons() {
 fn spectra_are_of_the_baseline_only_and_of_at_most_200_points() {
     let measurements = measure(&plan(), &small());
     let names: Vec<_> = measurements.spectra.iter().map(|spectrum| spectrum.name.as_str()).collect();
-    assert_eq!(names, ["ok response", "ok service", "sold-out response"]);
+    let expected = ["ok", "fail", "info"].map(|fate| [format!("{fate} response"), format!("{fate} service")]).concat();
+    assert_eq!(names, expected);
     assert_eq!(measurements.spectra[0].points.last().unwrap().ms, 10.0);
     let many = synthetic::evidence(20_000);
     let spectra = measure(&many.plan, &many.history).spectra;

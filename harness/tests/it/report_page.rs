@@ -51,7 +51,7 @@ fn a_run_of_ten_thousand_operations_plots_every_bucket() {
         assert_eq!(column.as_array().unwrap().len(), buckets);
     }
     assert_eq!(charts["spans"].as_array().unwrap().len(), 4);
-    assert_eq!(charts["spectra"].as_array().unwrap().len(), 3);
+    assert_eq!(charts["spectra"].as_array().unwrap().len(), 6);
 }
 
 #[test]

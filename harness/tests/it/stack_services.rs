@@ -52,6 +52,8 @@ fn spec(logs: &Logs, backend: Backend, flags: &[&str]) -> StackSpec {
         service_flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
         ready_ms: 30_000,
         redis_append_only: false,
+        redis_replica: false,
+        proxied: None,
         logs: logs.0.clone(),
     }
 }

@@ -111,5 +111,7 @@ async fn relay(
 
 /// The bytes of all pieces.
 pub(crate) fn put_together(pieces: &[Piece]) -> Bytes {
-    pieces.iter().flat_map(|piece| piece.bytes.clone()).collect()
+    let mut whole = BytesMut::new();
+    pieces.iter().for_each(|piece| whole.extend_from_slice(&piece.bytes));
+    whole.freeze()
 }

@@ -14,18 +14,15 @@ pub(crate) fn expect_the_same(conversation: &Conversation, taps: &DissectorFacto
     let mut tap = taps(0);
     let mut frames: Vec<Seen> = Vec::new();
     for (direction, whole) in turns(conversation) {
-        let mut rest = whole.clone();
-        let mut passed = Vec::new();
+        let mut rest = whole;
         while !rest.is_empty() {
             let part = rest.split_to(cut().clamp(1, rest.len()));
             let mut pieces: Vec<Piece> = Vec::new();
             tap.feed(direction, part.clone(), &mut pieces);
             assert_eq!(put_together(&pieces), part);
             assert!(pieces.iter().all(|piece| !piece.bytes.is_empty()), "a piece without a byte");
-            frames.extend(pieces.iter().filter_map(|piece| Some((direction, piece.frame.clone()?))));
-            passed.extend(pieces);
+            frames.extend(pieces.into_iter().filter_map(|piece| Some((direction, piece.frame?))));
         }
-        assert_eq!(put_together(&passed), whole);
     }
     assert_eq!(alone(&frames), alone(&conversation.frames));
 }

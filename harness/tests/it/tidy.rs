@@ -29,7 +29,6 @@ const STRANGERS: &[(&str, &str)] = &[
     ("faults", "load"),
     ("snapshot", "faults"),
     ("faults", "snapshot"),
-    ("invariants", "measure"),
     ("measure", "invariants"),
     ("proxy", "scenario"),
     ("load", "proxy"),

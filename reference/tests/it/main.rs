@@ -34,3 +34,4 @@ mod tap_relay;
 #[path = "../../../harness/tests/it/tap_splits.rs"]
 mod tap_splits;
 mod taps;
+mod taps_held;

@@ -1,12 +1,10 @@
 //! Faults in a real sale: each bites, heals, leaves nothing, and the service keeps its promises.
 
-use std::sync::Arc;
-
 use harness::history::operation::{History, Timed};
 use harness::history::pairing::read_history;
 use harness::history::record::{FaultMark, FaultStep};
 use harness::run::{self, Judged, Reading, RunRequest, Watch};
-use harness::scenario::faults::{Fault, Target};
+use harness::scenario::faults::{Fault, PointAction, Store, Target};
 use harness::scenario::{FaultWindow, ItemId, Limits, LoadStretch, Mix, Phase, Processes, Promises, SaleItem, Scenario};
 use harness::seed::Seed;
 use harness::stack::{Backend, ServiceCommand};
@@ -86,6 +84,11 @@ fn bit_and_healed((judged, history): &(Judged, History), faults: u32) {
         let all = [FaultStep::Armed, FaultStep::Injected, FaultStep::Bit, FaultStep::Healing, FaultStep::Healed];
         assert_eq!(names, all, "{told:#?}");
     }
+    let print = |finding: &harness::invariants::Finding| format!("{}: {:?}", finding.invariant, finding.verdict);
+    if std::env::var_os("SHOW").is_some() {
+        for finding in &judged.report.findings { println!("{}", print(finding).chars().take(400).collect::<String>()); }
+        println!("{:?}", judged.report.outcome);
+    }
     let broken: Vec<_> = judged.report.findings.iter().filter(|finding| finding.verdict.is_violated()).collect();
     assert!(broken.is_empty(), "{broken:#?}");
     assert!(judged.report.run.rig_errors.is_empty(), "{:?}", judged.report.run.rig_errors);
@@ -103,4 +106,92 @@ fn killed_service_processes_and_stores_come_back_and_the_sale_is_right() {
         ],
     );
     bit_and_healed(&run, 4);
+}
+
+#[test]
+fn stopped_and_ended_processes_go_on() {
+    let run = sale(
+        "pauses",
+        vec![
+            window(Fault::Pause, Target::Worker(1), 2_000, 800),
+            window(Fault::Pause, Target::Api(1), 3_200, 600),
+            window(Fault::Terminate, Target::Api(2), 4_400, 300),
+            window(Fault::Terminate, Target::Worker(2), 5_400, 300),
+            window(Fault::Pause, Target::Redis, 6_200, 500),
+            window(Fault::Pause, Target::Mysql, 7_200, 500),
+        ],
+    );
+    bit_and_healed(&run, 6);
+}
+
+#[test]
+fn a_network_that_is_slow_cut_and_reset_heals() {
+    let run = sale(
+        "network",
+        vec![
+            window(Fault::Latency { store: Store::Redis, latency_ms: 50, jitter_ms: 10 }, Target::Services, 1_500, 700),
+            window(Fault::Partition { store: Store::Redis }, Target::Api(1), 2_800, 800),
+            window(Fault::Reset { store: Store::Mysql, every_ms: 200 }, Target::Services, 4_200, 900),
+            window(Fault::Refuse { store: Store::Redis }, Target::Worker(1), 5_600, 500),
+            window(Fault::Partition { store: Store::Mysql }, Target::Services, 6_600, 700),
+            window(Fault::Bandwidth { store: Store::Mysql, rate_kbps: 200 }, Target::Api(2), 7_900, 900),
+        ],
+    );
+    bit_and_healed(&run, 6);
+}
+
+#[test]
+fn a_redis_that_loses_its_data_is_rebuilt() {
+    let run = sale(
+        "redis",
+        vec![
+            window(Fault::RedisFlush, Target::Redis, 1_500, 300),
+            window(Fault::RedisScriptFlush, Target::Redis, 2_400, 300),
+            window(Fault::RedisKeyEdited { by: 1_000 }, Target::Redis, 3_300, 300),
+            window(Fault::RedisMaxmemory, Target::Redis, 4_200, 400),
+            window(Fault::RedisTruncatedTail { keep_percent: 50 }, Target::Redis, 5_200, 300),
+            window(Fault::RedisEmpty, Target::Redis, 6_400, 300),
+            window(Fault::RedisStaleRestore { age_ms: 700 }, Target::Redis, 7_400, 300),
+        ],
+    );
+    bit_and_healed(&run, 7);
+}
+
+#[test]
+fn a_mysql_that_refuses_or_waits_goes_on() {
+    let run = sale(
+        "mysql",
+        vec![
+            window(Fault::MysqlReadOnly, Target::Mysql, 1_500, 600),
+            window(Fault::MysqlRowLock, Target::Mysql, 3_000, 800),
+            window(Fault::MysqlConnections, Target::Mysql, 4_800, 800),
+            window(Fault::MysqlCommitStall, Target::Mysql, 6_600, 700),
+        ],
+    );
+    bit_and_healed(&run, 4);
+}
+
+#[test]
+fn a_process_killed_at_a_named_step_leaves_a_half_state_that_is_settled() {
+    let at = |point: &str, action| Fault::Point { point: point.to_owned(), nth: 3, action };
+    let run = sale(
+        "points",
+        vec![
+            window_of_point(at("pre_deduct_reply_held", PointAction::Kill), Target::Api(1), 1_500),
+            window_of_point(at("commit_held", PointAction::Kill), Target::Api(2), 3_000),
+            window_of_point(at("commit_forwarded_reply_withheld", PointAction::DropReply), Target::EveryApi, 4_500),
+            window_of_point(at("deduct_commit_held", PointAction::CutBefore), Target::EveryWorker, 5_500),
+            window_of_point(at("confirm_reply_held", PointAction::Kill), Target::EveryWorker, 6_500),
+            window_of_point(at("apply_delta_reply_held", PointAction::Reset), Target::EveryWorker, 7_500),
+        ],
+    );
+    bit_and_healed(&run, 6);
+    assert_eq!(run.1.points.len(), 6, "{:#?}", run.1.points);
+    for point in &run.1.points {
+        assert!(!point.what.orders.is_empty(), "{point:?}");
+    }
+}
+
+fn window_of_point(fault: Fault, target: Target, start_ms: u64) -> FaultWindow {
+    FaultWindow { max_ms: 2_000, ..window(fault, target, start_ms, 200) }
 }

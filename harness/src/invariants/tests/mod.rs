@@ -2,8 +2,10 @@
 
 mod change_claims;
 mod edited_runs;
+mod fault_claims;
 mod history_claims;
 mod ledger_claims;
+mod level_claims;
 mod soundness;
 mod stock_claims;
 
@@ -41,8 +43,10 @@ fn is_unknown(claim: &str, named: &str, change: impl FnOnce(&mut Evidence)) {
 fn every_invariant_holds_on_a_clean_run() {
     for finding in judge(&clean_run()) {
         match finding.invariant.as_str() {
-            "user_quota_respected" => assert!(matches!(finding.verdict, Verdict::NotApplicable { .. })),
-            "latency_within_budget" | "answers_without_error" => {
+            "user_quota_respected" | "faults_bit" | "kill_points_covered" | "recovers_in_time" => {
+                assert!(matches!(finding.verdict, Verdict::NotApplicable { .. }))
+            }
+            name if SERVICE_LEVELS.contains(&name) => {
                 assert!(finding.verdict.is_unknown(), "a few operations say nothing about shares and percentiles");
             }
             _ => assert!(finding.verdict.is_held(), "{finding:#?}"),

@@ -96,13 +96,24 @@ pub struct StatementForm {
     pub orders: StatementOrders,
 }
 
-/// Scripts and statements of a system under test.
+/// The HTTP request that creates an order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CreateForm {
+    /// Method and path, as in the first line of the request: `POST /orders`.
+    pub target: String,
+    /// Field of its JSON body that holds the order id, a plain text.
+    pub order_field: String,
+}
+
+/// Scripts, statements and requests of a system under test.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Dialect {
     /// Scripts.
     pub scripts: Vec<ScriptForm>,
     /// Statements. The first form that fits says what a statement means.
     pub statements: Vec<StatementForm>,
+    /// How clients create an order.
+    pub create: CreateForm,
 }
 
 impl Dialect {
@@ -127,7 +138,7 @@ mod tests {
     fn scripts_are_known_by_the_hash_that_redis_gives_them_in_either_case() {
         assert_eq!(sha1(""), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
         let form = ScriptForm { sha1: sha1("return 1"), script: Script::Probe, orders: ScriptOrders::None };
-        let dialect = Dialect { scripts: vec![form.clone()], statements: Vec::new() };
+        let dialect = Dialect { scripts: vec![form.clone()], ..Dialect::default() };
         assert_eq!(dialect.script(form.sha1.to_uppercase().as_bytes()), Some(&form));
         assert_eq!(dialect.script(sha1("").as_bytes()), None);
     }

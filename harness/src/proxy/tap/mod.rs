@@ -1,4 +1,4 @@
-//! Protocol taps: they read along on a connection to Redis or MySQL and name the steps of the reservation protocol as they pass.
+//! Protocol taps: they read along on a connection to Redis, to MySQL or from a client, and name the steps of the reservation protocol as they pass.
 //!
 //! In: the bytes of one connection, both ways, and a [`Dialect`](dialect::Dialect). Out: the same bytes, cut so that each step ends with a piece that
 //! carries its name, its orders and the kill points that it is at. A tap changes nothing and keeps no byte back; whether a step is held is
@@ -8,11 +8,13 @@
 //!
 //! ```text
 //! bytes ──► command, reply / packet readers ──► steps ──► points ──► Piece { bytes, frame }
-//!                       (resp_*, mysql_*, sql)   (step)    (point, process)
+//!                       (resp_*, mysql_*, sql, http_*)   (step)    (point, process)
 //! ```
 
 mod cutter;
 pub mod dialect;
+mod http;
+mod http_message;
 mod lost;
 mod mysql;
 mod mysql_handshake;
@@ -29,11 +31,12 @@ mod resp_reply;
 mod sql;
 mod step;
 
+pub use http::HttpTap;
 pub use mysql::MysqlTap;
 pub use point::{Peer, Point, Role};
 pub use process::Process;
 pub use resp::RedisTap;
-pub use step::{Act, FRAMING_LOST, Phase, Step, Unit};
+pub use step::{Act, Phase, Step, Unit};
 
 use std::sync::Arc;
 
@@ -50,4 +53,10 @@ pub fn redis_taps(dialect: Arc<Dialect>, process: Arc<Process>) -> DissectorFact
 #[must_use]
 pub fn mysql_taps(dialect: Arc<Dialect>, process: Arc<Process>) -> DissectorFactory {
     Arc::new(move |_| Box::new(MysqlTap::new(Arc::clone(&dialect), Arc::clone(&process))))
+}
+
+/// Makes the taps of the connections of clients to `process`.
+#[must_use]
+pub fn http_taps(dialect: Arc<Dialect>, process: Arc<Process>) -> DissectorFactory {
+    Arc::new(move |_| Box::new(HttpTap::new(Arc::clone(&dialect), Arc::clone(&process))))
 }

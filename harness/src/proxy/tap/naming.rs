@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::lost::Lost;
 use super::point::points_at;
 use super::process::Process;
-use super::step::{FRAMING_LOST, Phase, Step};
-use crate::proxy::Frame;
+use super::step::{Phase, Step};
+use crate::proxy::{FRAMING_LOST, Frame};
 
 /// A named request that waits for its reply.
 #[derive(Debug, Clone)]

@@ -174,7 +174,7 @@ pub(super) fn points_at(
         Point::OrderInserted => request && step.act == Act::OrderMessages,
         Point::CommitHeld => request && commit(Unit::Order),
         Point::CommitForwardedReplyWithheld => done && commit(Unit::Order),
-        Point::CommittedReplyUnsent => false,
+        Point::CommittedReplyUnsent => done && step.act == Act::CreateOrder,
         Point::OutboxClaimed => done && step.act == Act::OutboxClaim,
         Point::DeductCommitHeld => request && commit(Unit::Deduct),
         Point::BetweenDbCommitAndConfirm => request && script(Script::Confirm) && process.has_any(Seen::Deducted, orders),

@@ -46,6 +46,8 @@ pub enum Act {
     EpochUpdate,
     /// Commits, or is a write that commits by itself.
     Commit(Unit),
+    /// A client asks for an order.
+    CreateOrder,
 }
 
 /// Where an exchange is.
@@ -70,9 +72,6 @@ pub struct Step {
     pub phase: Phase,
 }
 
-/// Step of the frame that says once that a connection is passed on as bytes from there on.
-pub const FRAMING_LOST: &str = "framing_lost";
-
 /// Names of one act: of its request and of the reply with effect, of the one without, and of the one about a script that is not known.
 struct Names {
     done: &'static str,
@@ -88,7 +87,7 @@ macro_rules! names {
 
 impl Act {
     /// Every act that a tap can see.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Script(Script::PreDeduct),
         Self::Script(Script::Confirm),
         Self::Script(Script::Rollback),
@@ -111,6 +110,7 @@ impl Act {
         Self::Commit(Unit::Finish),
         Self::Commit(Unit::Pay),
         Self::Commit(Unit::Other),
+        Self::CreateOrder,
     ];
 
     const fn names(self) -> Names {
@@ -137,6 +137,7 @@ impl Act {
             Self::Commit(Unit::Finish) => names!("commit_finish"),
             Self::Commit(Unit::Pay) => names!("commit_pay"),
             Self::Commit(Unit::Other) => names!("commit_other"),
+            Self::CreateOrder => names!("create_order"),
         }
     }
 }

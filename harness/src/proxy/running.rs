@@ -1,9 +1,9 @@
-//! A proxy: its door, its settings, its connections, and the timers that end its faults.
+//! A proxy that runs: its door, its settings, its connections, and the timers that end its faults.
 //!
 //! In: changes, and accepted sockets. Out: settings for the connections, counters, events.
 //! A change never waits for a connection, and no lock is held across one: connections watch the settings.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -13,18 +13,16 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::connection::Connection;
-use super::counters::{ConnectionCounters, Counters, End};
+use super::armed::Triggers;
+use super::book::Book;
+use super::counters::End;
 use super::event::Events;
 use super::listener::{Door, bind, resolve};
 use super::settings::{Settings, Toxic};
+use super::stage::Pace;
 use super::{Direction, Outage, Protocol, ProxyError, ProxySpec, ProxyView, ToxicKind, ToxicSpec, lock};
 use crate::clock::RunClock;
-use crate::proxy::armed::Triggers;
 use crate::seed::Seed;
-
-/// Ended connections whose counters are remembered one by one.
-const ENDED_KEPT: usize = 1024;
 
 /// What all proxies of a handle share.
 #[derive(Debug)]
@@ -48,13 +46,6 @@ struct Place {
     upstream: String,
 }
 
-#[derive(Debug, Default)]
-struct Connections {
-    open: BTreeMap<u64, Arc<Connection>>,
-    ended: VecDeque<ConnectionCounters>,
-    totals: Counters,
-}
-
 /// A proxy that runs.
 #[derive(Debug)]
 pub(super) struct Proxy {
@@ -63,7 +54,7 @@ pub(super) struct Proxy {
     pub(super) shared: Arc<Shared>,
     pub(super) settings: watch::Sender<Arc<Settings>>,
     place: Mutex<Place>,
-    connections: Mutex<Connections>,
+    pub(super) book: Arc<Book>,
     timers: Mutex<HashMap<FaultKey, AbortOnDropHandle<()>>>,
     // Also what puts changes of address and outages in order.
     door: tokio::sync::Mutex<Option<Door>>,
@@ -86,7 +77,7 @@ impl Proxy {
             shared,
             settings: watch::channel(Arc::new(Settings { generation, outages, toxics: Vec::new() })).0,
             place: Mutex::new(Place { listen, upstream: spec.upstream }),
-            connections: Mutex::default(),
+            book: Arc::default(),
             timers: Mutex::default(),
             door: tokio::sync::Mutex::default(),
         });
@@ -156,7 +147,7 @@ impl Proxy {
                 return Err(ProxyError::ToxicExists);
             }
             let id = settings.generation + 1;
-            settings.toxics.push(Arc::new(Toxic { id, spec }));
+            settings.toxics.push(Arc::new(Toxic { id, spec, pace: Pace::default() }));
             Ok(id)
         })?;
         self.event(None, what);
@@ -171,7 +162,7 @@ impl Proxy {
             let mut spec = toxic.spec.clone();
             spec.kind = kind.unwrap_or(spec.kind);
             spec.toxicity = toxicity.unwrap_or(spec.toxicity);
-            *toxic = Arc::new(Toxic { id: toxic.id, spec: spec.clone() });
+            *toxic = Arc::new(Toxic { id: toxic.id, spec: spec.clone(), pace: Arc::clone(&toxic.pace) });
             Ok(spec)
         })?;
         self.event(None, format!("toxic {name} updated: {:?} at toxicity {}", spec.kind, spec.toxicity));
@@ -214,7 +205,7 @@ impl Proxy {
             door.close().await;
         }
         if outage == Outage::Disabled {
-            self.end_connections(End::Closed);
+            self.book.end_all(End::Closed);
         }
         self.end_after(FaultKey::Outage(outage), max);
         Ok(self.generation())
@@ -241,13 +232,17 @@ impl Proxy {
     }
 
     /// Gives the proxy other addresses, which ends its connections. If it cannot listen there it is left disabled.
-    pub(super) async fn relocate(self: &Arc<Self>, listen: Option<SocketAddr>, upstream: Option<String>) -> Result<(), ProxyError> {
+    pub(super) async fn relocate(
+        self: &Arc<Self>,
+        listen: Option<SocketAddr>,
+        upstream: Option<String>,
+    ) -> Result<u64, ProxyError> {
         let mut door = self.door.lock().await;
         let was_open = door.is_some();
         if let Some(door) = door.take() {
             door.close().await;
         }
-        self.end_connections(End::Closed);
+        self.book.end_all(End::Closed);
         if let Some(upstream) = upstream {
             lock(&self.place).upstream = upstream;
         }
@@ -267,7 +262,7 @@ impl Proxy {
         }
         self.change(|_| Ok(()))?;
         self.event(None, format!("moved to {} for {}", self.listen(), self.upstream()));
-        Ok(())
+        Ok(self.generation())
     }
 
     /// Listens again; a port that the system chose is remembered.
@@ -283,18 +278,9 @@ impl Proxy {
         if let Some(door) = self.door.lock().await.take() {
             door.close().await;
         }
-        self.end_connections(End::Closed);
+        self.book.end_all(End::Closed);
         lock(&self.timers).clear();
         self.event(None, "deleted");
-    }
-
-    /// Ends every connection that stands now; returns how many.
-    pub(super) fn end_connections(&self, end: End) -> usize {
-        let open: Vec<_> = lock(&self.connections).open.values().cloned().collect();
-        for connection in &open {
-            connection.end(end);
-        }
-        open.len()
     }
 
     /// The dead-man timer of a fault.
@@ -330,49 +316,13 @@ impl Proxy {
 
     /// Serves a client that was accepted.
     pub(super) fn admit(self: &Arc<Self>, client: TcpStream) {
-        let connection = {
-            let mut connections = lock(&self.connections);
-            connections.totals.opened += 1;
-            let connection = Arc::new(Connection::new(connections.totals.opened, self.shared.clock.now()));
-            connections.open.insert(connection.number, Arc::clone(&connection));
-            connection
-        };
-        let mut leaving = Leaving { proxy: Arc::clone(self), connection: Arc::clone(&connection), end: End::Closed };
-        let proxy = Arc::clone(self);
-        tokio::spawn(async move { leaving.end = connection.serve(client, proxy).await });
-    }
-
-    /// What was counted so far.
-    pub(super) fn counters(&self) -> Counters {
-        let connections = lock(&self.connections);
-        let mut counters = connections.totals.clone();
-        let open = connections.open.values().map(|connection| connection.counters(None));
-        counters.connections = connections.ended.iter().copied().chain(open).collect();
-        counters.connections.sort_by_key(|connection| connection.number);
-        for connection in connections.open.values().map(|connection| connection.counters(None)) {
-            counters.add_flows(&connection.upstream, &connection.downstream);
-        }
-        counters
-    }
-}
-
-/// Takes a connection out of the books when its task ends, however it ends.
-struct Leaving {
-    proxy: Arc<Proxy>,
-    connection: Arc<Connection>,
-    end: End,
-}
-
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        let counters = self.connection.counters(Some((self.end, self.proxy.shared.clock.now())));
-        let mut connections = lock(&self.proxy.connections);
-        connections.open.remove(&self.connection.number);
-        connections.totals.add_end(self.end);
-        connections.totals.add_flows(&counters.upstream, &counters.downstream);
-        if connections.ended.len() == ENDED_KEPT {
-            connections.ended.pop_front();
-        }
-        connections.ended.push_back(counters);
+        let (proxy, entry) = (Arc::clone(self), self.book.enter(self.shared.clock));
+        tokio::spawn(async move {
+            let mut client = client;
+            let (end, server) = entry.connection().serve(&mut client, &proxy).await;
+            entry.close(end);
+            // Counted first: whoever sees the end of a connection finds it in the counters.
+            drop((client, server));
+        });
     }
 }

@@ -1,0 +1,258 @@
+//! Faults of the network between services and a store: what their proxies do to bytes and connections.
+//!
+//! Proof that one bit comes from the counters of the proxies and from a canary behind each of them. Healed means: nothing is set in any of
+//! the proxies, their generation has advanced, and a canary is back to what it was before.
+
+use std::time::Duration;
+
+use futures_util::future::{join_all, try_join_all};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::canary::{Canary, band};
+use super::{FaultError, Faults};
+use crate::proxy::{Counters, Direction, Outage, Proxies, ProxyError, Spread, ToxicKind, ToxicSpec};
+use crate::scenario::FaultWindow;
+use crate::scenario::faults::{Fault, Store};
+
+/// Bytes of a canary that shows a limited rate.
+const LOAD_BYTES: usize = 64 * 1024;
+
+/// Longest wait for a canary during a fault that lets nothing pass.
+const SILENCE: Duration = Duration::from_millis(250);
+
+/// Longest wait for a canary to be back to normal.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A network fault in force.
+pub(super) struct NetworkFault {
+    proxies: Proxies,
+    links: Vec<Link>,
+    harm: Harm,
+    /// Generation before it.
+    before: u64,
+}
+
+/// A proxy and what is behind it.
+struct Link {
+    name: String,
+    canary: Canary,
+    baseline: Duration,
+}
+
+enum Harm {
+    /// A canary of `bytes` takes at least this much longer.
+    Slow {
+        bytes: usize,
+        at_least: Duration,
+    },
+    Stalled,
+    /// Resets go on until the task is dropped; canaries in flight tell how they ended.
+    Resetting {
+        _resets: AbortOnDropHandle<()>,
+        in_flight: Vec<AbortOnDropHandle<String>>,
+    },
+    Refused,
+}
+
+impl NetworkFault {
+    /// Sets the harm of `window` in the proxies of `roles`.
+    pub(super) async fn inject(
+        faults: Faults<'_>,
+        window: &FaultWindow,
+        roles: &[String],
+        store: Store,
+    ) -> Result<(Self, String), FaultError> {
+        let controls = faults.controls;
+        let proxies = controls.proxies()?.clone();
+        let max = Duration::from_millis(window.max_ms);
+        let clock = faults.recorder.clock();
+        let links = try_join_all(roles.iter().map(async |role| {
+            let mut canary = Canary::open(controls, clock, role, store).await?;
+            let baseline = canary.baseline().await?;
+            Ok::<_, FaultError>(Link { name: controls.link(role, store), canary, baseline })
+        }))
+        .await?;
+        let before = proxies.generation();
+        let names: Vec<String> = links.iter().map(|link| link.name.clone()).collect();
+        let harm = match window.fault {
+            Fault::Reset { every_ms, .. } => {
+                let canaries = try_join_all(roles.iter().map(|role| Canary::open(controls, clock, role, store))).await?;
+                let in_flight = canaries.into_iter().map(|canary| AbortOnDropHandle::new(tokio::spawn(canary.hang()))).collect();
+                let resets = keep_resetting(proxies.clone(), names.clone(), Duration::from_millis(every_ms));
+                Harm::Resetting { _resets: resets, in_flight }
+            }
+            ref fault => match set(&proxies, fault, &names, max).await {
+                Ok(harm) => harm,
+                Err(error) => {
+                    lift(&proxies, &names).await?;
+                    return Err(error);
+                }
+            },
+        };
+        let facts = format!("{} in {}", window.fault.name(), names.join(", "));
+        Ok((Self { proxies, links, harm, before }, facts))
+    }
+
+    /// Proof that it has an effect, once there is some in every proxy that it was set in.
+    pub(super) async fn bit(&mut self) -> Result<Option<String>, FaultError> {
+        let mut proof = Vec::new();
+        match &mut self.harm {
+            Harm::Slow { bytes, at_least } => {
+                for link in &mut self.links {
+                    let trip = link.canary.round_trip(*bytes).await?;
+                    if trip < link.baseline + *at_least {
+                        return Ok(None);
+                    }
+                    proof.push(format!(
+                        "{}: a canary took {} ms, {} ms before",
+                        link.name,
+                        trip.as_millis(),
+                        link.baseline.as_millis()
+                    ));
+                }
+            }
+            Harm::Stalled => {
+                let silent = self.links.iter_mut().map(|link| silence(&self.proxies, link));
+                for one in join_all(silent).await {
+                    let Some(one) = one? else { return Ok(None) };
+                    proof.push(one);
+                }
+            }
+            Harm::Resetting { in_flight, .. } => {
+                for (link, canary) in self.links.iter().zip(in_flight) {
+                    if !canary.is_finished() {
+                        return Ok(None);
+                    }
+                    let resets = counters(&self.proxies, &link.name)?.reset;
+                    let ended = canary.await.map_err(FaultError::of("wait for a canary"))?;
+                    proof.push(format!("{}: {resets} connections reset; a canary in flight met: {ended}", link.name));
+                }
+            }
+            Harm::Refused => {
+                for link in &mut self.links {
+                    let closed = counters(&self.proxies, &link.name)?.closed;
+                    match tokio::time::timeout(SILENCE, link.canary.round_trip(1)).await {
+                        Ok(Ok(_)) => return Ok(None),
+                        Ok(Err(error)) => proof.push(format!("{}: {closed} connections closed; a canary met: {error}", link.name)),
+                        Err(_) => proof.push(format!("{}: {closed} connections closed; a canary met silence", link.name)),
+                    }
+                }
+            }
+        }
+        Ok(Some(proof.join("; ")))
+    }
+
+    /// Takes everything out of the proxies, and looks that it is gone.
+    pub(super) async fn heal(self) -> Result<String, FaultError> {
+        let Self { proxies, links, harm, before } = self;
+        let names: Vec<String> = links.iter().map(|link| link.name.clone()).collect();
+        drop(harm);
+        lift(&proxies, &names).await?;
+        for name in &names {
+            let view = proxies.view(name).map_err(of_proxy(name))?;
+            if !view.toxics.is_empty() || !view.outages.is_empty() {
+                return Err(FaultError::failed(format!("clear the proxy {name}"), format!("it still holds {view:?}")));
+            }
+        }
+        let after = proxies.generation();
+        let trips = try_join_all(links.into_iter().map(|link| link.canary.back_within(band(link.baseline), PATIENCE))).await?;
+        let slowest = trips.into_iter().max().unwrap_or_default();
+        Ok(format!(
+            "{} hold nothing; generation {before} became {after}; a canary takes {} us again",
+            names.join(", "),
+            slowest.as_micros()
+        ))
+    }
+}
+
+/// Sets a fault in the proxies called `names`, for `max` at the most.
+async fn set(proxies: &Proxies, fault: &Fault, names: &[String], max: Duration) -> Result<Harm, FaultError> {
+    match *fault {
+        Fault::Latency { latency_ms, jitter_ms, .. } => {
+            let kind = ToxicKind::Latency { latency_ms, jitter_ms, spread: Spread::Uniform };
+            add(proxies, names, ToxicSpec::new(Direction::Downstream, kind), max).await?;
+            // With jitter a round trip may be as much faster as slower.
+            let at_least = Duration::from_millis(latency_ms.saturating_sub(jitter_ms) * 4 / 5);
+            Ok(Harm::Slow { bytes: 1, at_least })
+        }
+        Fault::Bandwidth { rate_kbps, .. } => {
+            for direction in Direction::BOTH {
+                let kind = ToxicKind::Bandwidth { rate_kb_s: rate_kbps, shared: false };
+                add(proxies, names, ToxicSpec::new(direction, kind), max).await?;
+            }
+            Ok(Harm::Slow { bytes: LOAD_BYTES, at_least: Duration::from_millis(LOAD_BYTES as u64 / rate_kbps * 4 / 5) })
+        }
+        Fault::Partition { .. } => begin(proxies, names, Outage::Stall, max).await.map(|()| Harm::Stalled),
+        Fault::Refuse { .. } => begin(proxies, names, Outage::Disabled, max).await.map(|()| Harm::Refused),
+        ref other => Err(FaultError::failed(format!("inject {}", other.name()), "it is no fault of the network")),
+    }
+}
+
+async fn add(proxies: &Proxies, names: &[String], toxic: ToxicSpec, max: Duration) -> Result<(), FaultError> {
+    for name in names {
+        proxies.add_toxic(name, toxic.clone(), max).await.map_err(of_proxy(name))?;
+    }
+    Ok(())
+}
+
+async fn begin(proxies: &Proxies, names: &[String], outage: Outage, max: Duration) -> Result<(), FaultError> {
+    for name in names {
+        proxies.begin(name, outage, max).await.map_err(of_proxy(name))?;
+    }
+    Ok(())
+}
+
+/// Takes out whatever is set in these proxies.
+async fn lift(proxies: &Proxies, names: &[String]) -> Result<(), FaultError> {
+    for name in names {
+        let view = proxies.view(name).map_err(of_proxy(name))?;
+        for toxic in view.toxics {
+            match proxies.remove_toxic(name, &toxic.name).await {
+                // The dead-man timer of the proxy was quicker.
+                Ok(_) | Err(ProxyError::ToxicNotFound) => {}
+                Err(error) => return Err(of_proxy(name)(error)),
+            }
+        }
+        for outage in view.outages {
+            proxies.end(name, outage).await.map_err(of_proxy(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Resets all connections of these proxies again and again until the handle is dropped. The first time comes a little later, so that
+/// canaries have asked by then.
+fn keep_resetting(proxies: Proxies, names: Vec<String>, every: Duration) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        tokio::time::sleep(every.min(SILENCE)).await;
+        loop {
+            for name in &names {
+                // A proxy that is gone has no connections either.
+                let _reset = proxies.rst_now(name).await;
+            }
+            tokio::time::sleep(every).await;
+        }
+    }))
+}
+
+/// Proof that nothing passes: bytes wait, none goes on, and a canary hears nothing.
+async fn silence(proxies: &Proxies, link: &mut Link) -> Result<Option<String>, FaultError> {
+    let before = counters(proxies, &link.name)?;
+    let heard = tokio::time::timeout(SILENCE, link.canary.round_trip(1)).await.is_ok();
+    let after = counters(proxies, &link.name)?;
+    let passed = after.upstream.forwarded + after.downstream.forwarded - before.upstream.forwarded - before.downstream.forwarded;
+    let waiting = after.waiting();
+    let silent = !heard && passed == 0 && waiting > 0;
+    let name = &link.name;
+    Ok(silent.then(|| {
+        format!("{name}: {waiting} bytes wait, {passed} went on within {} ms, a canary heard nothing", SILENCE.as_millis())
+    }))
+}
+
+fn counters(proxies: &Proxies, name: &str) -> Result<Counters, FaultError> {
+    proxies.counters(name).map_err(of_proxy(name))
+}
+
+fn of_proxy(name: &str) -> impl FnOnce(ProxyError) -> FaultError {
+    FaultError::of(format!("use the proxy {name}"))
+}
