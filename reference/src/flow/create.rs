@@ -87,6 +87,10 @@ impl Flow {
     }
 
     async fn attempt(&self, request: &Arc<OrderRequest>, deadline: Deadline) -> Step {
+        // Before stock is taken: while MySQL is away every reservation would only wait for the resolver.
+        let Some(mut pass) = self.mysql.pass() else {
+            return Step::Answer(Err(Refusal::NotAdmitted("mysql does not answer".to_owned())));
+        };
         let attempt = self.admit(request, deadline).await;
         let held = attempt.held;
         let (admissions, left) = match attempt.result {
@@ -102,6 +106,9 @@ impl Flow {
         let order = NewOrder { request: request.clone(), admissions: admissions.clone(), ttl: self.settings.order_ttl, contested };
         let started = clock::now();
         let written = self.ledger.write(order).await;
+        if !matches!(written, Err(LedgerError::QueueFull { .. })) {
+            pass.tell(matches!(&written, Ok(written) if *written != Written::Unknown));
+        }
         self.metrics.count("order_write", written_word(&written));
         self.metrics.time("order_write", started);
         match written {

@@ -4,14 +4,18 @@
 //! Every write of a use case is safe to repeat, and safe to lose: what a crash leaves is settled by the workers.
 
 mod admit;
+mod breaker;
+mod bucket;
 mod cancel;
 mod create;
 mod modes;
+mod outage;
 mod pay;
 mod read;
 mod rebuild;
 mod resolve;
 mod sale;
+mod single_flight;
 mod sold_out;
 
 use std::sync::Arc;
@@ -23,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::stock::{Stock, StockError};
 
 pub use create::{Created, Receipt};
+pub use outage::RedisDown;
 pub use sale::{Delivery, StockLevel};
 
 /// Settings of the use cases.
@@ -36,6 +41,10 @@ pub struct FlowSettings {
     pub admit_deadline: Duration,
     /// Requests waiting for the order writer beyond which new ones are refused before they take stock.
     pub queue_high_water: usize,
+    /// What becomes of orders while Redis does not answer.
+    pub redis_down: RedisDown,
+    /// Orders a second of items that MySQL admits (mode DB), for this process; more are refused.
+    pub database_orders_per_second: u32,
 }
 
 impl Default for FlowSettings {
@@ -45,6 +54,8 @@ impl Default for FlowSettings {
             sold_out_memory: Duration::from_secs(1),
             admit_deadline: Duration::from_millis(1_500),
             queue_high_water: 3_072,
+            redis_down: RedisDown::FailFast,
+            database_orders_per_second: 500,
         }
     }
 }
@@ -137,8 +148,12 @@ pub struct Flow {
     metrics: Metrics,
     settings: Arc<FlowSettings>,
     sold_out: Arc<sold_out::SoldOutMemory>,
-    rebuilding: Arc<rebuild::SingleFlight>,
+    rebuilding: Arc<single_flight::SingleFlight>,
+    degrading: Arc<single_flight::SingleFlight>,
     modes: Arc<modes::ModeMemory>,
+    redis: Arc<breaker::Breaker>,
+    mysql: Arc<breaker::Breaker>,
+    database_orders: Arc<bucket::Bucket>,
 }
 
 impl std::fmt::Debug for Flow {
@@ -152,7 +167,20 @@ impl Flow {
     #[must_use]
     pub fn new(stock: Stock, ledger: Ledger, metrics: Metrics, settings: FlowSettings) -> Self {
         let sold_out = Arc::new(sold_out::SoldOutMemory::new(settings.sold_out_memory));
-        Self { stock, ledger, metrics, settings: Arc::new(settings), sold_out, rebuilding: Arc::default(), modes: Arc::default() }
+        let database_orders = Arc::new(bucket::Bucket::new(settings.database_orders_per_second));
+        Self {
+            stock,
+            ledger,
+            metrics,
+            settings: Arc::new(settings),
+            sold_out,
+            rebuilding: Arc::default(),
+            degrading: Arc::default(),
+            modes: Arc::default(),
+            redis: Arc::default(),
+            mysql: Arc::default(),
+            database_orders,
+        }
     }
 
     /// The Redis side.

@@ -5,6 +5,7 @@
 mod boot;
 mod connection;
 mod deduct;
+mod degrade;
 mod failure;
 mod items;
 mod order_batch;
@@ -208,6 +209,17 @@ pub enum Rebuilt {
     Unknown,
     /// No such item.
     UnknownItem,
+}
+
+/// An item that MySQL admits only while Redis is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Degraded {
+    /// The item.
+    pub item: Item,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The mode that it left: REDIS or STRICT.
+    pub returns_to: Mode,
 }
 
 /// Balance of an item.

@@ -8,6 +8,7 @@ mod delta;
 mod expiry;
 mod housekeeping;
 mod resolver;
+mod returning;
 
 use std::future::Future;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub struct WorkerSettings {
     pub delta_lease: Duration,
     /// DONE rows of the outbox are deleted after this.
     pub outbox_kept: Duration,
+    /// An item that left Redis goes back once Redis has been well, and the item away, for this long.
+    pub return_after: Duration,
 }
 
 impl Default for WorkerSettings {
@@ -45,6 +48,7 @@ impl Default for WorkerSettings {
             resolver_pause: Duration::from_secs(1),
             delta_lease: Duration::from_secs(5),
             outbox_kept: Duration::from_secs(7 * 24 * 3_600),
+            return_after: Duration::from_secs(30),
         }
     }
 }
@@ -68,6 +72,8 @@ pub fn start(flow: &Flow, settings: &WorkerSettings, stop: &CancellationToken) -
     let poll = settings.poll;
     let every_second = (Duration::from_secs(1), Duration::from_secs(1));
     let sweep = (settings.resolver_pause, settings.resolver_pause);
+    // Several looks in the time that Redis must be well, at most one a second.
+    let feel = (settings.return_after / 10).clamp(Duration::from_millis(20), Duration::from_secs(1));
     macro_rules! start {
         ($name:literal, $poll:expr, $round:path) => {
             let (flow, settings, stop) = (flow.clone(), settings.clone(), stop.clone());
@@ -79,6 +85,7 @@ pub fn start(flow: &Flow, settings: &WorkerSettings, stop: &CancellationToken) -
     start!("resolver", sweep, resolver::round);
     start!("expiry", every_second, expiry::round);
     start!("housekeeping", every_second, housekeeping::round);
+    start!("return", (feel, feel), returning::round);
     workers
 }
 
