@@ -106,8 +106,11 @@ impl Flow {
         let order = NewOrder { request: request.clone(), admissions: admissions.clone(), ttl: self.settings.order_ttl, contested };
         let started = clock::now();
         let written = self.ledger.write(order).await;
-        if !matches!(written, Err(LedgerError::QueueFull { .. })) {
-            pass.tell(matches!(&written, Ok(written) if *written != Written::Unknown));
+        match &written {
+            Ok(Written::Unknown) | Err(LedgerError::Away { .. } | LedgerError::Unknown { .. }) => pass.tell(false),
+            // The queue is ours: it says nothing of MySQL.
+            Err(LedgerError::QueueFull { .. }) => {}
+            Ok(_) | Err(_) => pass.tell(true),
         }
         self.metrics.count("order_write", written_word(&written));
         self.metrics.time("order_write", started);

@@ -135,7 +135,9 @@ impl From<LedgerError> for Refusal {
         match error {
             LedgerError::Unknown { .. } => Self::Unknown(error.to_string()),
             LedgerError::QueueFull { .. } => Self::Throttled,
-            LedgerError::Failed { .. } | LedgerError::Unsuitable(_) => Self::NotAdmitted(error.to_string()),
+            LedgerError::Failed { .. } | LedgerError::Away { .. } | LedgerError::Unsuitable(_) => {
+                Self::NotAdmitted(error.to_string())
+            }
         }
     }
 }

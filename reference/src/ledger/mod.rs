@@ -328,6 +328,14 @@ pub enum LedgerError {
         /// What MySQL or the system said.
         why: String,
     },
+    /// Certainly nothing was changed: MySQL cannot be reached, or takes no work now.
+    #[error("{act}: nothing changed: {why}")]
+    Away {
+        /// What was tried.
+        act: &'static str,
+        /// What MySQL or the system said.
+        why: String,
+    },
     /// Nobody can say whether it was committed.
     #[error("{act}: nobody can say whether it was committed: {why}")]
     Unknown {

@@ -21,6 +21,8 @@ mod ledger_orders;
 mod ledger_unknown;
 mod ledger_write;
 mod lossy_relay;
+mod outage_bench;
+mod outage_redis;
 mod stock_arguments;
 mod stock_connection;
 mod stock_fixture;
