@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinError, JoinSet};
@@ -18,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Deadline;
 use crate::config::{Config, ConfigError, Role};
 use crate::flow::Flow;
+use crate::http::server::{self, Limits};
 use crate::http::{Shared, admin_router, public_router};
 use crate::ledger::{Ledger, LedgerError};
 use crate::metrics::Metrics;
@@ -97,12 +97,13 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<(), ServeE
     let ledger =
         patiently(deadline, &stop, || Ledger::open(config.ledger()), |error| matches!(error, LedgerError::Unsuitable(_))).await?;
     let flow = Flow::new(stock, ledger.clone(), Metrics::default(), config.flow());
-    let shared = Shared { flow: flow.clone(), admin_token };
+    let limits = config.limits();
+    let shared = Shared { flow: flow.clone(), admin_token, client_timeout: limits.client_timeout };
 
     let mut parts = JoinSet::new();
-    listen(&mut parts, config.admin_listen, admin_router(shared.clone()), &stop).await?;
+    listen(&mut parts, config.admin_listen, admin_router(shared.clone()), (limits, &stop)).await?;
     if config.has(Role::Api) {
-        listen(&mut parts, config.listen, public_router(shared), &stop).await?;
+        listen(&mut parts, config.listen, public_router(shared), (limits, &stop)).await?;
     }
     let mut working = if config.has(Role::Worker) { workers::start(&flow, &config.workers(), &stop) } else { JoinSet::new() };
     tracing::info!(roles = ?config.roles, "serving");
@@ -171,22 +172,15 @@ async fn patiently<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
     }
 }
 
-async fn listen(parts: &mut JoinSet<()>, address: SocketAddr, router: Router, stop: &CancellationToken) -> Result<(), ServeError> {
+async fn listen(
+    parts: &mut JoinSet<()>,
+    address: SocketAddr,
+    router: Router,
+    (limits, stop): (Limits, &CancellationToken),
+) -> Result<(), ServeError> {
     let system = |source| ServeError::System { act: format!("listen on {address}"), source };
     let listener = TcpListener::bind(address).await.map_err(system)?;
-    // Without it a small reply waits for the client's delayed acknowledgement.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "set TCP_NODELAY");
-        }
-    });
-    let stop = stop.clone();
-    parts.spawn(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!(%error, %address, "listener ended");
-        }
-    });
+    parts.spawn(server::serve(listener, router, limits, stop.clone()));
     Ok(())
 }
 

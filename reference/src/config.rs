@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 
 use crate::flow::{FlowSettings, RedisDown};
+use crate::http::server::Limits;
 use crate::ledger::LedgerSettings;
 use crate::stock::StockSettings;
 use crate::workers::WorkerSettings;
@@ -93,6 +94,13 @@ pub struct Config {
     /// Orders a second of items that MySQL admits, for this process; more are refused with 429; 1 to 1000000
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub database_orders_per_second: u32,
+    /// Connections of each listener at once, 16 to 1000000; further clients wait
+    #[arg(long, default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
+    pub connections_max: u32,
+    /// A client has this many milliseconds, 100 to 600000, for the head of a request, for its body, and to take the reply; a connection
+    /// that is idle for as long is closed
+    #[arg(long, default_value_t = 30_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..=600_000))]
+    pub client_timeout_ms: u64,
     /// Threads of the process, 1 to 256
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
@@ -214,6 +222,12 @@ impl Config {
             database_orders_per_second: self.database_orders_per_second,
             ..FlowSettings::default()
         }
+    }
+
+    /// What each listener grants.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { connections: self.connections_max as usize, client_timeout: Duration::from_millis(self.client_timeout_ms) }
     }
 
     /// Settings of the workers.

@@ -9,8 +9,10 @@ mod error;
 mod health;
 mod inventory;
 mod orders;
+pub mod server;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -27,6 +29,8 @@ pub struct Shared {
     pub flow: Flow,
     /// Token of the admin routes.
     pub admin_token: Arc<str>,
+    /// Longest wait for the body of a request.
+    pub client_timeout: Duration,
 }
 
 /// Routes of the public listener.

@@ -22,6 +22,8 @@ mod ledger_unknown;
 mod ledger_write;
 mod lossy_relay;
 mod outage_bench;
+mod outage_clients;
+mod outage_program;
 mod outage_redis;
 mod stock_arguments;
 mod stock_connection;
