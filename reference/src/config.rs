@@ -73,7 +73,7 @@ pub struct Config {
     /// Connections that write orders, each one transaction at a time, 1 to 64
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub writer_connections: u32,
-    /// Orders waiting to be written at most; beyond three quarters of it new requests are refused with 429
+    /// Orders being created at once at most, from before they take stock until they are answered; more are refused with 429
     #[arg(long, default_value_t = 4_096, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
     pub writer_queue: u32,
     /// Orders written in one transaction at most, 1 to 1000
@@ -210,7 +210,6 @@ impl Config {
         FlowSettings {
             order_ttl: Duration::from_millis(self.order_ttl_ms),
             sold_out_memory: Duration::from_millis(self.sold_out_memory_ms),
-            queue_high_water: self.writer_queue as usize / 4 * 3,
             redis_down: match self.redis_down {
                 RedisDownChoice::FailFast => RedisDown::FailFast,
                 RedisDownChoice::Database => RedisDown::Database { after: Duration::from_millis(self.degrade_after_ms) },

@@ -7,6 +7,7 @@ mod admit;
 mod breaker;
 mod bucket;
 mod cancel;
+mod change_stock;
 mod create;
 mod modes;
 mod outage;
@@ -26,6 +27,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::metrics::Metrics;
 use crate::stock::{Stock, StockError};
 
+pub use change_stock::Booked;
 pub use create::{Created, Receipt};
 pub use outage::RedisDown;
 pub use sale::{Delivery, StockLevel};
@@ -39,8 +41,6 @@ pub struct FlowSettings {
     pub sold_out_memory: Duration,
     /// Longest time that a request spends on being admitted.
     pub admit_deadline: Duration,
-    /// Requests waiting for the order writer beyond which new ones are refused before they take stock.
-    pub queue_high_water: usize,
     /// What becomes of orders while Redis does not answer.
     pub redis_down: RedisDown,
     /// Orders a second of items that MySQL admits (mode DB), for this process; more are refused.
@@ -53,7 +53,6 @@ impl Default for FlowSettings {
             order_ttl: Duration::from_secs(1_800),
             sold_out_memory: Duration::from_secs(1),
             admit_deadline: Duration::from_millis(1_500),
-            queue_high_water: 3_072,
             redis_down: RedisDown::FailFast,
             database_orders_per_second: 500,
         }
@@ -81,9 +80,15 @@ pub enum Refusal {
     /// The state of the order, or an earlier request with this id, does not allow it.
     #[error("{0}")]
     Conflict(String),
-    /// The id belongs to an order with another body.
-    #[error("this order id belongs to an order with another body")]
+    /// The id belongs to an order, or to a change of stock, with another body.
+    #[error("this id belongs to a request with another body")]
     Mismatch,
+    /// The user's live orders would hold more of this item than its limit.
+    #[error("the limit per user of item {item} is reached")]
+    QuotaExceeded {
+        /// The item.
+        item: Item,
+    },
     /// No order has this id.
     #[error("no order has this id")]
     UnknownOrder,
@@ -114,6 +119,7 @@ impl Refusal {
             Self::Cancelled { .. } => "cancelled",
             Self::Conflict(_) => "conflict",
             Self::Mismatch => "mismatch",
+            Self::QuotaExceeded { .. } => "quota_exceeded",
             Self::UnknownOrder => "unknown_order",
             Self::UnknownSku { .. } => "unknown_sku",
             Self::Throttled => "throttled",

@@ -58,6 +58,8 @@ impl Flow {
                 Rebuilt::Superseded { current } => current.mode,
                 Rebuilt::Unknown => return Err(Refusal::NotAdmitted("nobody can say whether mysql admits by now".to_owned())),
                 Rebuilt::UnknownItem => return Err(Refusal::UnknownSku { item }),
+                // A change of stock or a reopening can be stopped, which this is not.
+                Rebuilt::Stopped(_) | Rebuilt::NotReopened(_) => return Err(Refusal::NotAdmitted("it was stopped".to_owned())),
             },
         };
         self.modes.put(item, mode, read_at);
@@ -78,14 +80,15 @@ impl Flow {
     /// A store gave no answer. If MySQL had committed the change, the next touch of the item brings its counter up.
     pub async fn give_back(&self, degraded: Degraded) -> Result<bool, Refusal> {
         let Degraded { item, epoch, returns_to } = degraded;
-        let seen = EpochState { epoch, mode: Mode::Db };
-        let back = self.rebuild_seen(item, seen, Some(returns_to), "return").await?;
-        if let Some(state) = back.filter(|state| state.mode == returns_to) {
-            tracing::info!(%item, epoch = %state.epoch, mode = returns_to.name(), "redis is back: it admits the orders of this item again");
-            self.metrics.count("rebuild", "return");
-            self.sold_out.forget(item);
-            return Ok(true);
+        let (request, installer) = self.prepare_rebuild(item, Some(returns_to), "return").await?;
+        if request.seen != epoch {
+            return Ok(false);
         }
-        Ok(false)
+        let Rebuilt::Committed { epoch, base, mode } = self.ledger.rebuild(request).await? else { return Ok(false) };
+        self.metrics.count("rebuild", "return");
+        self.sold_out.forget(item);
+        tracing::info!(%item, %epoch, mode = mode.name(), "redis is back: it admits the orders of this item again");
+        // A counter that did not arrive is brought up by the next touch.
+        Ok(self.install(item, installer, EpochState { epoch, mode }, base).await?.is_some())
     }
 }

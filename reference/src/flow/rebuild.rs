@@ -73,26 +73,7 @@ impl Flow {
 
     /// One attempt; `None` asks for another one with a new epoch.
     async fn rebuild_once(&self, item: Item, mode: Option<Mode>, reason: &'static str) -> Result<Option<EpochState>, Refusal> {
-        let seen = self.ledger.epoch(item).await?.ok_or(Refusal::UnknownSku { item })?;
-        self.rebuild_seen(item, seen, mode, reason).await
-    }
-
-    /// One attempt from the epoch that the caller saw.
-    pub(super) async fn rebuild_seen(
-        &self,
-        item: Item,
-        seen: EpochState,
-        mode: Option<Mode>,
-        reason: &'static str,
-    ) -> Result<Option<EpochState>, Refusal> {
-        let admits_by_redis = matches!(mode.unwrap_or(seen.mode), Mode::Redis | Mode::Strict);
-        let installer = if admits_by_redis { Some(self.stock.installer().await?) } else { None };
-        let in_redis = match &installer {
-            Some(installer) => installer.probe_epoch(item).await?,
-            None => Epoch::default(),
-        };
-        let incarnation = installer.as_ref().map(|installer| installer.incarnation().to_owned()).unwrap_or_default();
-        let request = RebuildRequest { item, seen: seen.epoch, in_redis, mode, incarnation, reason };
+        let (request, installer) = self.prepare_rebuild(item, mode, reason).await?;
         match self.ledger.rebuild(request).await? {
             Rebuilt::Committed { epoch, base, mode } => self.install(item, installer, EpochState { epoch, mode }, base).await,
             // Somebody else rebuilt, but not into the mode that is wanted here.
@@ -101,11 +82,31 @@ impl Flow {
             Rebuilt::Superseded { current } => Ok(self.await_install(item, current).await.then_some(current)),
             Rebuilt::Unknown => Ok(None),
             Rebuilt::UnknownItem => Err(Refusal::UnknownSku { item }),
+            // Only a rebuild that books a change, or reopens, can be stopped.
+            Rebuilt::Stopped(_) | Rebuilt::NotReopened(_) => Err(Refusal::NotAdmitted("the rebuild was stopped".to_owned())),
         }
     }
 
+    /// What a rebuild has to know of both stores before its transaction, and the connection that its counter will go to.
+    pub(super) async fn prepare_rebuild(
+        &self,
+        item: Item,
+        mode: Option<Mode>,
+        reason: &'static str,
+    ) -> Result<(RebuildRequest, Option<Installer>), Refusal> {
+        let seen = self.ledger.epoch(item).await?.ok_or(Refusal::UnknownSku { item })?;
+        let admits_by_redis = matches!(mode.unwrap_or(seen.mode), Mode::Redis | Mode::Strict);
+        let installer = if admits_by_redis { Some(self.stock.installer().await?) } else { None };
+        let in_redis = match &installer {
+            Some(installer) => installer.probe_epoch(item).await?,
+            None => Epoch::default(),
+        };
+        let incarnation = installer.as_ref().map(|installer| installer.incarnation().to_owned()).unwrap_or_default();
+        Ok((RebuildRequest { item, seen: seen.epoch, in_redis, mode, incarnation, reason }, installer))
+    }
+
     /// Installs the counter, once and never again. Anything but success asks for a new epoch.
-    async fn install(
+    pub(super) async fn install(
         &self,
         item: Item,
         installer: Option<Installer>,

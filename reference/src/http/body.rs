@@ -88,6 +88,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ItemPath {
     }
 }
 
-fn invalid_path(rejection: PathRejection) -> ApiError {
+/// A path whose parts are not of their types.
+pub(super) fn invalid_path(rejection: PathRejection) -> ApiError {
     ApiError::Invalid { status: StatusCode::BAD_REQUEST, message: rejection.body_text() }
 }

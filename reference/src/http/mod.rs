@@ -10,6 +10,7 @@ mod health;
 mod inventory;
 mod orders;
 pub mod server;
+mod stock_changes;
 
 use std::sync::Arc;
 use std::time::Duration;

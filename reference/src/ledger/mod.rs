@@ -13,12 +13,14 @@ mod order_writer;
 mod orders;
 mod outbox;
 mod pool;
+mod quota;
 mod rebuild;
 mod restock;
 mod rows;
 mod self_test;
 mod settings;
 mod sql;
+mod stock_change;
 mod store;
 mod undo;
 mod unit;
@@ -26,7 +28,7 @@ mod unit;
 use std::sync::Arc;
 
 pub use settings::LedgerSettings;
-pub use store::Ledger;
+pub use store::{Ledger, Seat};
 
 use crate::domain::{Epoch, Item, Line, OrderId, OrderRequest, OrderStatus, Quantity, SaleState, Token, UserId};
 
@@ -92,6 +94,8 @@ pub struct NewOrder {
 pub enum Written {
     /// Committed: the order stands.
     Committed,
+    /// Committed, and its balances have moved (modes STRICT and DB): no deduct will come to confirm its locks.
+    CommittedGuarded,
     /// Not written: an order row with this id exists already.
     Exists,
     /// Not written: the token of this item is not of its current epoch, or its mode does not take this kind of admission.
@@ -102,6 +106,11 @@ pub enum Written {
     /// Not written: the balance in MySQL does not cover the order (modes STRICT and DB).
     GuardRefused {
         /// The item that is short.
+        item: Item,
+    },
+    /// Not written: the user's live orders would hold more of this item than its limit.
+    QuotaExceeded {
+        /// The item.
         item: Item,
     },
     /// COMMIT was sent and its reply never came: only RESOLVE can tell.
@@ -209,6 +218,52 @@ pub enum Rebuilt {
     Unknown,
     /// No such item.
     UnknownItem,
+    /// The change of stock that was to go with it stopped it; nothing was changed.
+    Stopped(ChangeStop),
+    /// The item is not to be reopened; nothing was changed.
+    NotReopened(ReopenStop),
+}
+
+/// Why a change of stock was not booked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeStop {
+    /// It had been booked before.
+    Before,
+    /// Its id belongs to another change.
+    Mismatch,
+    /// Too few units are free, or held.
+    Short,
+}
+
+/// What became of a change of stock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StockChanged {
+    /// Booked now.
+    Now,
+    /// The same change had been booked before.
+    Before,
+    /// Not booked: its id belongs to another change.
+    Mismatch,
+    /// Not booked: too few units are free, or held.
+    Short,
+    /// Not booked: no such item.
+    UnknownItem,
+}
+
+/// Why an item was not reopened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReopenStop {
+    /// It is not closed.
+    Open(EpochState),
+    /// Its ledger does not add up.
+    Unbalanced {
+        /// Units owned by the balance.
+        current: i64,
+        /// Units owned by the sum of the ledger.
+        booked: i64,
+        /// Units that no order holds; negative if more is sold than is there.
+        available: i64,
+    },
 }
 
 /// An item that MySQL admits only while Redis is away.
@@ -243,20 +298,18 @@ impl Balance {
     }
 }
 
-/// Result of a restock or of opening an item.
+/// Result of opening an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restocked {
-    /// Booked now.
+    /// Opened now.
     Now,
-    /// The same restock had been booked before.
+    /// It was open with the same stock.
     Before,
-    /// The id belongs to a restock of another quantity.
+    /// It is open with another stock.
     Conflict {
-        /// That quantity.
+        /// That stock.
         booked: i64,
     },
-    /// No such item.
-    UnknownItem,
 }
 
 /// A sale whose fate the deduct worker settled, and whose lock can be confirmed.
@@ -344,10 +397,10 @@ pub enum LedgerError {
         /// What MySQL or the system said.
         why: String,
     },
-    /// The queue before the order writer is full; nothing was tried.
-    #[error("write order: the queue of {capacity} is full")]
+    /// Every seat of the order writer is taken; nothing was tried.
+    #[error("write order: all {capacity} seats are taken")]
     QueueFull {
-        /// Bound of the queue.
+        /// Number of seats.
         capacity: usize,
     },
     /// The server cannot carry the protocol.

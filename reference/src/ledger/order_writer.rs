@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{Connection, Dial};
 use super::failure::Failure;
 use super::order_batch::{Verdict, transact};
+use super::quota::SeenLimits;
+use super::store::Seat;
 use super::unit::{CONFLICT_REPEATS, jitter};
 use super::{LedgerError, LedgerSettings, NewOrder, Written};
 
@@ -42,17 +44,21 @@ impl OrderWriter {
         let batch_max = settings.batch_max.max(1);
         let writer = || {
             let (inbox, dial) = (Arc::clone(&inbox), dial.clone());
-            let make = move || Writer { dial: dial.clone(), connection: None, batch_max }.run(Arc::clone(&inbox));
+            let make = move || {
+                let (dial, limits) = (dial.clone(), SeenLimits::default());
+                Writer { dial, connection: None, limits, batch_max }.run(Arc::clone(&inbox))
+            };
             tokio::spawn(supervise(make))
         };
         let tasks = (0..settings.writer_connections.max(1)).map(|_| writer()).collect();
         Self { queue, closing, tasks: Mutex::new(tasks) }
     }
 
-    /// Queues an order and waits for what becomes of it. Dropping the future does not take the order back.
-    pub(super) async fn write(&self, order: NewOrder) -> Outcome {
+    /// Queues an order and waits for what becomes of it. Dropping the future does not take the order back, and its seat stays taken until
+    /// it is written.
+    pub(super) async fn write(&self, order: NewOrder, seat: Seat) -> Outcome {
         let (sender, answer) = oneshot::channel();
-        let job = Job { order, answer: Answer { sender: Some(sender), commit_sent: false } };
+        let job = Job { order, _seat: seat, answer: Answer { sender: Some(sender), commit_sent: false } };
         self.queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(job) => job.refuse(LedgerError::QueueFull { capacity: self.queue.max_capacity() }),
             mpsc::error::TrySendError::Closed(job) => job.refuse(failed("the ledger is closed")),
@@ -93,6 +99,7 @@ where
 
 struct Job {
     order: NewOrder,
+    _seat: Seat,
     answer: Answer,
 }
 
@@ -153,6 +160,7 @@ impl Inbox {
 struct Writer {
     dial: Dial,
     connection: Option<Connection>,
+    limits: SeenLimits,
     batch_max: usize,
 }
 
@@ -218,7 +226,7 @@ impl Writer {
         let (orders, mut answers): (Vec<&NewOrder>, Vec<&mut Answer>) =
             jobs.iter_mut().map(|job| (&job.order, &mut job.answer)).unzip();
         let before_commit = |members: &[usize]| members.iter().for_each(|at| answers[*at].commit_sent = true);
-        let outcome = transact(&mut connection, &orders, before_commit).await;
+        let outcome = transact(&mut connection, &orders, &mut self.limits, before_commit).await;
         let outcome = match outcome {
             Ok(verdicts) => Ok(verdicts),
             Err(failure) => {

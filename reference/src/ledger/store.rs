@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::connection::{Connection, Dial};
 use super::failure::Failure;
 use super::order_writer::OrderWriter;
@@ -32,6 +34,21 @@ struct Shared {
     writer: OrderWriter,
     /// Orders whose id somebody else may be writing right now: they wait for that one, and nobody else should wait with them.
     contested: OrderWriter,
+    /// As many as either queue holds, so that an order with a seat finds room in both.
+    seats: Arc<Semaphore>,
+    seat_count: usize,
+}
+
+/// A place for one order, from before it takes stock until it is answered. Clones share the place.
+#[derive(Clone)]
+pub struct Seat {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl std::fmt::Debug for Seat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seat")
+    }
 }
 
 impl std::fmt::Debug for Ledger {
@@ -54,7 +71,10 @@ impl Ledger {
         if settings.self_test {
             self_test::run(&requests, flavour).await?;
         }
+        let seat_count = settings.writer_queue.max(1);
         let shared = Shared {
+            seats: Arc::new(Semaphore::new(seat_count)),
+            seat_count,
             writer: OrderWriter::start(&settings, &requests),
             contested: OrderWriter::start(&LedgerSettings { batch_max: 1, writer_connections: 1, ..settings.clone() }, &requests),
             requests: Pool::new(requests, settings.request_connections),
@@ -63,13 +83,32 @@ impl Ledger {
         Ok(Self { shared: Arc::new(shared) })
     }
 
+    /// A seat, if one is free: whoever holds one can write its order. Never waits.
+    ///
+    /// # Errors
+    /// `QueueFull`: none is free.
+    pub fn seat(&self) -> Result<Seat, LedgerError> {
+        let permit = Arc::clone(&self.shared.seats).try_acquire_owned();
+        let permit = permit.map_err(|_| LedgerError::QueueFull { capacity: self.shared.seat_count })?;
+        Ok(Seat { _permit: Arc::new(permit) })
+    }
+
+    /// Takes a seat and writes an order: [`Ledger::write_seated`].
+    ///
+    /// # Errors
+    /// `QueueFull` or `Failed`: certainly not written.
+    pub async fn write(&self, order: NewOrder) -> Result<Written, LedgerError> {
+        let seat = self.seat()?;
+        self.write_seated(order, seat).await
+    }
+
     /// Writes an order, together with others that wait at the same time. The answer comes after COMMIT was acknowledged.
     ///
     /// # Errors
-    /// `QueueFull` or `Failed`: certainly not written. Whether a COMMIT is in doubt is [`Written::Unknown`] and no error.
-    pub async fn write(&self, order: NewOrder) -> Result<Written, LedgerError> {
+    /// `Failed`: certainly not written. Whether a COMMIT is in doubt is [`Written::Unknown`] and no error.
+    pub async fn write_seated(&self, order: NewOrder, seat: Seat) -> Result<Written, LedgerError> {
         let writer = if order.contested { &self.shared.contested } else { &self.shared.writer };
-        writer.write(order).await
+        writer.write(order, seat).await
     }
 
     /// Orders waiting for a writer.

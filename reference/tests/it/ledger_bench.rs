@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reference::domain::{Epoch, Item, Line, OrderId, OrderRequest, Quantity, Token, UserId};
+use reference::domain::{ChangeKind, Epoch, Item, Line, OrderId, OrderRequest, Quantity, StockChange, Token, UserId};
 use reference::ledger::{Admission, Balance, Ledger, LedgerSettings, Mode, NewOrder, RebuildRequest, Rebuilt, Restocked, Written};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
@@ -150,4 +150,14 @@ pub(crate) fn order(id: &str, lines: &[(Item, i64, Option<Token>)]) -> NewOrder 
 /// Version numbers for tokens of orders that a test makes in a loop.
 pub(crate) fn numbered(prefix: &str, at: u64, item: Item, units: i64) -> NewOrder {
     order(&format!("{prefix}-{at}"), &[(item, units, token(1, at + 1))])
+}
+
+/// A change of stock.
+pub(crate) fn change(id: &str, item: Item, kind: ChangeKind, units: i64) -> StockChange {
+    StockChange::new(id.parse().unwrap(), item, kind, units, "test").unwrap()
+}
+
+/// A restock.
+pub(crate) fn restock(id: &str, item: Item, units: i64) -> StockChange {
+    change(id, item, ChangeKind::Restock, units)
 }

@@ -5,6 +5,7 @@ mod flow_create;
 mod flow_end;
 mod flow_gate;
 mod flow_model;
+mod flow_quota;
 mod flow_rebuild;
 mod flow_selling_out;
 mod flow_unknown;
