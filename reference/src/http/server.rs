@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use futures_util::FutureExt as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -22,6 +21,9 @@ use tokio_util::task::TaskTracker;
 const HEAD_MAX: usize = 16 * 1024;
 /// Pause after the system had no descriptor for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// After the stop a connection is served for so long as before: a request that was sent to us is on its way, and closing a connection that
+/// seems to rest would lose it.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What one listener grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,13 +55,21 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             }
         }
     }
-    // Whoever connected before the end would else be reset by it.
-    while let Some(Ok((stream, place))) = accept(&listener, &places).now_or_never() {
-        begin(stream, place);
+    for stream in last_clients(listener) {
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            begin(stream, place);
+        }
     }
-    drop(listener);
     connections.close();
     connections.wait().await;
+}
+
+/// Stops listening. Whoever had connected by then would be reset by it, so they are taken in first, straight from the system: the runtime
+/// may not have heard of them yet.
+fn last_clients(listener: TcpListener) -> Vec<TcpStream> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let waiting = std::iter::from_fn(|| listener.accept().ok());
+    waiting.filter_map(|(stream, _)| stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)).ok()).collect()
 }
 
 async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
@@ -77,10 +87,13 @@ async fn one_connection(stream: TcpStream, router: Router, client_timeout: Durat
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
     let ended = match stop.run_until_cancelled(connection.as_mut()).await {
         Some(ended) => ended,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+        None => match tokio::time::timeout(LAST_WORDS, connection.as_mut()).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        },
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended badly");

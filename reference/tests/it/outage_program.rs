@@ -14,6 +14,8 @@ use crate::http_bench::{Reply, TOKEN, exchange, get, request};
 use crate::stock_fixture::{free_port, until};
 use crate::support::fresh_database;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_reservation-service");
+
 /// A running process of the service. Killed when dropped.
 pub(crate) struct Program {
     child: Child,
@@ -41,6 +43,16 @@ impl Program {
         arguments.push(format!("--admin-token-file={}", token_file.display()));
         arguments.extend(further.iter().map(ToString::to_string));
         Self { child: spawn(&arguments), public, admin, arguments, token_file }
+    }
+
+    /// What a process says that must not start.
+    pub(crate) async fn refused(redis_url: &str, mysql_url: &str) -> String {
+        let arguments = [format!("--redis-url={redis_url}"), format!("--mysql-url={mysql_url}")];
+        let run = move || Command::new(PROGRAM).args(arguments).env("HOLDFAST_ADMIN_TOKEN", TOKEN).output().unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(30), tokio::task::spawn_blocking(run)).await;
+        let output = ended.expect("it ends within 30 s").unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
     }
 
     /// Waits until it is ready.
@@ -111,12 +123,7 @@ impl Drop for Program {
 }
 
 fn spawn(arguments: &[String]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_reservation-service"))
-        .args(arguments)
-        .env("RUST_LOG", "warn")
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap()
+    Command::new(PROGRAM).args(arguments).env("RUST_LOG", "warn").stdin(Stdio::null()).spawn().unwrap()
 }
 
 /// Waits until nobody listens there.
