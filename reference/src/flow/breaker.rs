@@ -12,7 +12,7 @@ use crate::clock;
 /// So many failures in a row, at least, before calls are refused: a link that was reset fails all its callers at once and is back at once.
 const FAILURES_MIN: u32 = 5;
 /// And no success for this long.
-const TRIP_AFTER: Duration = Duration::from_millis(500);
+const TRIP_AFTER: Duration = Duration::from_millis(200);
 /// Between two calls that try a store which is away.
 const TRY_PAUSE: Duration = Duration::from_millis(250);
 
@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    const STEP: Duration = Duration::from_millis(125);
+    const STEP: Duration = Duration::from_millis(50);
 
     /// What a breaker may be told, in any order.
     #[derive(Debug, Clone, Copy)]

@@ -71,6 +71,11 @@ impl Failure {
         matches!(self, Self::Refused { code, .. } if TRANSIENT.contains(code))
     }
 
+    /// Whether somebody held a lock for longer than the session waits.
+    pub(super) const fn is_lock_wait(&self) -> bool {
+        matches!(self, Self::Refused { code: LOCK_WAIT_TIMEOUT, .. })
+    }
+
     /// Whether the server refused a duplicate key.
     pub(super) const fn is_duplicate(&self) -> bool {
         matches!(self, Self::Refused { code: DUPLICATE_KEY, .. })

@@ -8,6 +8,7 @@ mod deduct;
 mod degrade;
 mod failure;
 mod items;
+mod order_aside;
 mod order_batch;
 mod order_writer;
 mod orders;

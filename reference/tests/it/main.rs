@@ -25,6 +25,7 @@ mod lossy_relay;
 mod outage_bench;
 mod outage_clients;
 mod outage_migration;
+mod outage_mysql;
 mod outage_program;
 mod outage_redis;
 mod outage_rolling;

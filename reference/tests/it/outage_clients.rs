@@ -1,5 +1,7 @@
 //! Clients that are slow, silent, gone or many: each costs the service a bounded time and bounded memory, and the others nothing.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::time::Duration;
 
 use serde_json::json;

@@ -23,13 +23,13 @@ enum Sent {
     /// With this status and body.
     Answered(u16, Value),
     /// Nobody listened: certainly without effect.
-    NotSent,
+    Nowhere,
     /// The connection ended without a reply.
     Lost,
 }
 
 async fn send(address: SocketAddr, bytes: &str) -> Sent {
-    let Ok(mut stream) = TcpStream::connect(address).await else { return Sent::NotSent };
+    let Ok(mut stream) = TcpStream::connect(address).await else { return Sent::Nowhere };
     let mut reply = Vec::new();
     let exchange = async {
         stream.write_all(bytes.as_bytes()).await?;
@@ -83,7 +83,7 @@ async fn buy(apis: [SocketAddr; 2], item: reference::domain::Item, buyer: usize,
                     body["retry"] = true.into();
                 }
                 Sent::Answered(status, reply) => panic!("{id}: {status} {reply}"),
-                Sent::NotSent => {}
+                Sent::Nowhere => {}
                 Sent::Lost => {
                     told.lost.fetch_add(1, Ordering::SeqCst);
                     body["retry"] = true.into();
