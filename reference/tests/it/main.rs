@@ -1,11 +1,14 @@
 //! Tests against real servers, which they start themselves.
 
 mod flow_bench;
+mod flow_carts;
+mod flow_changes;
 mod flow_create;
 mod flow_end;
 mod flow_gate;
 mod flow_model;
 mod flow_quota;
+mod flow_races;
 mod flow_rebuild;
 mod flow_selling_out;
 mod flow_unknown;
@@ -19,6 +22,7 @@ mod ledger_deduct;
 mod ledger_items;
 mod ledger_open;
 mod ledger_orders;
+mod ledger_quota;
 mod ledger_unknown;
 mod ledger_write;
 mod lossy_relay;
