@@ -16,6 +16,7 @@ mod http_admin;
 mod http_bench;
 mod http_invalid;
 mod http_orders;
+mod http_stock_changes;
 mod http_stop;
 mod ledger_bench;
 mod ledger_deduct;
