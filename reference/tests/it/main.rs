@@ -3,9 +3,11 @@
 mod flow_bench;
 mod flow_carts;
 mod flow_changes;
+mod flow_crash;
 mod flow_create;
 mod flow_end;
 mod flow_gate;
+mod flow_invariants;
 mod flow_model;
 mod flow_quota;
 mod flow_races;
