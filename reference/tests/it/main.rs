@@ -31,6 +31,8 @@ mod ledger_write;
 mod lossy_relay;
 mod outage_bench;
 mod outage_clients;
+mod outage_cutter;
+mod outage_matrix;
 mod outage_migration;
 mod outage_mysql;
 mod outage_program;
