@@ -36,6 +36,7 @@ mod outage_matrix;
 mod outage_migration;
 mod outage_mysql;
 mod outage_program;
+mod outage_rebuild;
 mod outage_redis;
 mod outage_rolling;
 mod stock_arguments;
