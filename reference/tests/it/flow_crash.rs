@@ -10,8 +10,8 @@ use reference::ledger::Ledger;
 use reference::metrics::Metrics;
 use reference::stock::Stock;
 
+use crate::flow_actions::{Action, Items, act};
 use crate::flow_bench::{FlowBench, forgetful};
-use crate::flow_model::{Action, Items, act};
 use crate::ledger_bench::settings;
 use crate::stock_fixture::{patient, until};
 
