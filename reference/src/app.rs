@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Deadline;
 use crate::config::{Config, ConfigError, Role};
-use crate::flow::Flow;
+use crate::flow::{Flow, RedisDown};
 use crate::http::server::{self, Limits};
 use crate::http::{Shared, admin_router, public_router};
 use crate::ledger::{Ledger, LedgerError};
@@ -92,8 +92,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<(), ServeE
     config.check()?;
     let admin_token: Arc<str> = config.admin_token()?.reveal().into();
     let deadline = Deadline::after(Duration::from_millis(config.start_deadline_ms));
-    let stock =
-        patiently(deadline, &stop, || Stock::open(config.stock()), |error| matches!(error, StockError::Unsuitable(_))).await?;
+    let stock = open_stock(&config, deadline, &stop).await?;
     let ledger =
         patiently(deadline, &stop, || Ledger::open(config.ledger()), |error| matches!(error, LedgerError::Unsuitable(_))).await?;
     let flow = Flow::new(stock, ledger.clone(), Metrics::default(), config.flow());
@@ -152,6 +151,21 @@ async fn drain(part: &'static str, tasks: &mut JoinSet<()>) -> Result<(), ServeE
 
 fn ended(part: &'static str, error: Option<&JoinError>) -> ServeError {
     ServeError::Ended { part, how: error.map_or_else(|| "without an error".to_owned(), ToString::to_string) }
+}
+
+/// Connects to Redis. If MySQL may admit instead, an absence of Redis at start is like any other.
+async fn open_stock(config: &Config, deadline: Deadline, stop: &CancellationToken) -> Result<Stock, StockError> {
+    let is_final = |error: &StockError| matches!(error, StockError::Unsuitable(_));
+    let RedisDown::Database { after } = config.flow().redis_down else {
+        return patiently(deadline, stop, || Stock::open(config.stock()), is_final).await;
+    };
+    match patiently(Deadline::after(after), stop, || Stock::open(config.stock()), is_final).await {
+        Err(error) if !is_final(&error) => {
+            tracing::warn!(%error, "starting without redis");
+            Stock::unconnected(config.stock())
+        }
+        result => result,
+    }
 }
 
 /// Repeats `open` while the store is only unreachable: at start it may come up later than we do.

@@ -66,6 +66,12 @@ impl Flow {
         Ok(())
     }
 
+    /// Whether MySQL admits orders while Redis is away.
+    #[must_use]
+    pub fn sells_without_redis(&self) -> bool {
+        matches!(self.settings.redis_down, RedisDown::Database { .. })
+    }
+
     /// Asks Redis whether it is there, unless the breaker refuses. For how long it has answered every time, as seen by this process.
     pub async fn feel_redis(&self) -> Option<Duration> {
         let mut pass = self.redis.pass()?;

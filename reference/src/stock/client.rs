@@ -46,11 +46,20 @@ impl Stock {
     /// `Unsuitable` for a replica, an eviction policy or a URL that is none; `NotExecuted` if nobody answers within
     /// [`StockSettings::connect_timeout`].
     pub async fn open(settings: StockSettings) -> Result<Self, StockError> {
-        let client = client(&settings.url)?;
-        let lanes: Arc<[Lane]> = (0..settings.lanes.max(1)).map(|_| Lane::new(client.clone(), &settings)).collect();
-        if let Some(first) = lanes.first() {
+        let stock = Self::unconnected(settings)?;
+        if let Some(first) = stock.shared.lanes.first() {
             first.connection().await?;
         }
+        Ok(stock)
+    }
+
+    /// A client that connects when it is first used. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// `Unsuitable` for a URL that is none.
+    pub fn unconnected(settings: StockSettings) -> Result<Self, StockError> {
+        let client = client(&settings.url)?;
+        let lanes: Arc<[Lane]> = (0..settings.lanes.max(1)).map(|_| Lane::new(client.clone(), &settings)).collect();
         let stop = CancellationToken::new();
         tokio::spawn(watch(Arc::clone(&lanes), stop.clone()));
         let shared = Shared { settings, client, lanes, next: AtomicUsize::new(0), _watch: stop.drop_guard() };

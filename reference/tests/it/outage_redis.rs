@@ -9,8 +9,12 @@ use reference::ledger::{EpochState, Mode};
 
 use crate::flow_bench::{FlowBench, request};
 use crate::flow_gate::Gate;
+use crate::http_bench::{Service, none, order};
+use crate::ledger_bench::fresh_url;
 use crate::outage_bench::{AT_ONCE, Buyers, Crew, process, state, when_redis_is_down};
+use crate::outage_program::Program;
 use crate::stock_fixture::until;
+use crate::support::stores;
 
 const SOON: Duration = Duration::from_millis(300);
 const NEVER: Duration = Duration::from_secs(3_600);
@@ -178,4 +182,52 @@ async fn orders_that_mysql_admits_are_limited_for_its_sake() {
     assert_eq!(throttled + sold, 200, "{all:?}");
     assert!(sold >= 1 && throttled > 100, "{sold} sold, {throttled} throttled");
     assert_eq!(bench.live(item).await, i64::try_from(sold).unwrap());
+}
+
+#[tokio::test]
+async fn the_service_refuses_and_says_when_to_come_back_or_sells_by_mysql_by_its_setting() {
+    let redis_url = stores().await.redis_url();
+    for (flags, sells) in [(&["--redis-down=fail-fast"][..], false), (&["--redis-down=database", "--degrade-after-ms=500"], true)] {
+        let mut gate = Gate::before(&redis_url).await;
+        let flags: Vec<&str> = flags.iter().copied().chain(["--return-after-ms=300"]).collect();
+        let service = Service::on(gate.url(&redis_url), fresh_url().await, &flags).await;
+        let item = service.item(10).await;
+        gate.shut().await;
+        let refused = service.create(&order("first", item, 1)).await;
+        assert_eq!(refused.error(), none(503, "not_admitted"));
+        assert!(refused.head.contains("retry-after: 1"), "{refused:?}");
+        let level = async || service.get(&format!("/stock/{}/{}/{}", item.store, item.product, item.sku)).await.json();
+        if sells {
+            until("mysql sells", async || service.create(&order("second", item, 1)).await.status < 300).await;
+            assert_eq!((level().await["mode"].clone(), level().await["available"].clone()), ("DB".into(), 9.into()));
+        }
+        assert_eq!(service.get("/health/ready").await.status, if sells { 200 } else { 503 });
+        gate.open().await;
+        until("redis sells again", async || service.create(&order("third", item, 1)).await.status < 300).await;
+        until("redis has the item", async || level().await["source"] == "redis").await;
+        until("the item is whole", async || level().await["available"] == 9 - i64::from(sells)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_may_sell_by_mysql_starts_without_redis() {
+    let (url, redis_url) = (fresh_url().await, stores().await.redis_url());
+    let before = Program::start(&redis_url, &url, &[]).await;
+    let item = crate::support::fresh_item();
+    assert_eq!(before.open(item, 10).await.status, 201);
+    let mut gate = Gate::before(&redis_url).await;
+    gate.shut().await;
+    let flags = ["--redis-down=database", "--degrade-after-ms=500", "--return-after-ms=300"];
+    let program = Program::start(&gate.url(&redis_url), &url, &flags).await;
+    let sell = async |id: &str| {
+        let request = crate::http_bench::post("/orders", &order(id, item, 1).to_string());
+        crate::http_bench::exchange(program.public, &request).await.status
+    };
+    until("mysql sells", async || sell("o").await < 300).await;
+    gate.open().await;
+    let level =
+        async || crate::http_bench::get(program.public, &format!("/stock/{}/{}/{}", item.store, item.product, item.sku)).await;
+    until("redis has the item", async || level().await.json()["source"] == "redis").await;
+    assert_eq!(sell("p").await, 201);
+    assert_eq!(level().await.json()["available"], 8);
 }
