@@ -112,6 +112,9 @@ impl Flow {
             }
             Ok(Written::NotAdmitted { item }) => Step::Again(item),
             Ok(Written::GuardRefused { item }) => {
+                if admissions.iter().any(|admission| admission.line.item == item && admission.token.is_some()) {
+                    self.over_promised(item);
+                }
                 Step::Answer(self.refuse_holding(request, &held, Refusal::SoldOut { item }).await)
             }
             // Definite, and a repeat with this id finds the reservation again; if none comes, the resolver gives it back.

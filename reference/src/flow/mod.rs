@@ -4,12 +4,14 @@
 //! Every write of a use case is safe to repeat, and safe to lose: what a crash leaves is settled by the workers.
 
 mod admit;
+mod audit;
 mod cancel;
 mod create;
 mod modes;
 mod pay;
 mod read;
 mod rebuild;
+mod repair;
 mod resolve;
 mod sale;
 mod sold_out;
@@ -22,7 +24,9 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::metrics::Metrics;
 use crate::stock::{Stock, StockError};
 
+pub use audit::AuditReport;
 pub use create::{Created, Receipt};
+pub use repair::{LockFate, OrderLock, Repaired, Resolution};
 pub use sale::{Delivery, StockLevel};
 
 /// Settings of the use cases.
@@ -139,6 +143,8 @@ pub struct Flow {
     sold_out: Arc<sold_out::SoldOutMemory>,
     rebuilding: Arc<rebuild::SingleFlight>,
     modes: Arc<modes::ModeMemory>,
+    /// One audit that a refusal asked for at a time.
+    auditing: Arc<tokio::sync::Semaphore>,
 }
 
 impl std::fmt::Debug for Flow {
@@ -152,7 +158,17 @@ impl Flow {
     #[must_use]
     pub fn new(stock: Stock, ledger: Ledger, metrics: Metrics, settings: FlowSettings) -> Self {
         let sold_out = Arc::new(sold_out::SoldOutMemory::new(settings.sold_out_memory));
-        Self { stock, ledger, metrics, settings: Arc::new(settings), sold_out, rebuilding: Arc::default(), modes: Arc::default() }
+        let auditing = Arc::new(tokio::sync::Semaphore::new(1));
+        Self {
+            stock,
+            ledger,
+            metrics,
+            settings: Arc::new(settings),
+            sold_out,
+            rebuilding: Arc::default(),
+            modes: Arc::default(),
+            auditing,
+        }
     }
 
     /// The Redis side.
@@ -171,5 +187,12 @@ impl Flow {
     #[must_use]
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// The text that Prometheus scrapes, with what is read at that moment.
+    #[must_use]
+    pub fn exposition(&self) -> String {
+        self.metrics.order_queue(self.ledger.writer_queue_len());
+        self.metrics.render()
     }
 }

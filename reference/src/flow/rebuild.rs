@@ -13,6 +13,7 @@ use super::{Flow, Refusal};
 use crate::clock::{self, Deadline};
 use crate::domain::{Epoch, Item};
 use crate::ledger::{EpochState, Mode, RebuildRequest, Rebuilt};
+use crate::metrics::Finding;
 use crate::stock::{Installed, Installer};
 
 type Flight = Shared<BoxFuture<'static, Result<(), Refusal>>>;
@@ -122,7 +123,12 @@ impl Flow {
         let incarnation = installer.as_ref().map(|installer| installer.incarnation().to_owned()).unwrap_or_default();
         let request = RebuildRequest { item, seen: seen.epoch, in_redis, mode, incarnation, reason };
         match self.ledger.rebuild(request).await? {
-            Rebuilt::Committed { epoch, base, mode } => self.install(item, installer, EpochState { epoch, mode }, base).await,
+            Rebuilt::Committed { epoch, base, mode } => {
+                if base < 0 {
+                    self.metrics.found(Finding::NegativeBase);
+                }
+                self.install(item, installer, EpochState { epoch, mode }, base).await
+            }
             // Somebody else rebuilt, but not into the mode that is wanted here.
             Rebuilt::Superseded { current } if mode.is_some_and(|wanted| wanted != current.mode) => Ok(None),
             Rebuilt::Superseded { current } if matches!(current.mode, Mode::Db | Mode::Closed) => Ok(Some(current)),
@@ -133,7 +139,7 @@ impl Flow {
     }
 
     /// Installs the counter, once and never again. Anything but success asks for a new epoch.
-    async fn install(
+    pub(super) async fn install(
         &self,
         item: Item,
         installer: Option<Installer>,

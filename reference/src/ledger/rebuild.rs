@@ -105,7 +105,7 @@ fn open_sales(open: &Reply) -> Result<(Vec<i64>, i64), Failure> {
 }
 
 /// One statement is one snapshot, taken after the lock: nothing of an older epoch can commit any more.
-async fn read_base(connection: &mut Connection, item: Item) -> Result<i64, Failure> {
+pub(super) async fn read_base(connection: &mut Connection, item: Item) -> Result<i64, Failure> {
     let item = sql::item_is(item);
     let reply = connection
         .query(format!(

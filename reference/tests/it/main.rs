@@ -1,5 +1,6 @@
 //! Tests against real servers, which they start themselves.
 
+mod alert_rules;
 mod flow_bench;
 mod flow_create;
 mod flow_end;
