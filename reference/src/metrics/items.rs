@@ -129,13 +129,12 @@ impl Collector for ItemGauges {
 fn encode_sweep(encoder: &mut DescriptorEncoder<'_>, sweep: &SweepReading) -> Result<(), Error> {
     let modes = MODES.iter().zip(sweep.modes).map(|(mode, count)| (vec![("mode", mode.name().to_owned())], gauge(count)));
     family(encoder, "items", "Items by mode", None, modes)?;
-    family(encoder, "items_unlisted", "Items without series of their own", None, one(gauge(sweep.unlisted)))?;
-    family(encoder, "locks", "Unresolved locks in Redis", None, one(gauge(sweep.locks)))?;
-    let overdue = one(sweep.overdue.as_secs_f64());
-    family(encoder, "lock_overdue", "Age of the oldest lock beyond the grace period", Some(&Unit::Seconds), overdue)?;
-    let not_ready = one(sweep.not_ready.as_secs_f64());
+    single(encoder, "items_unlisted", "Items without series of their own", None, gauge(sweep.unlisted))?;
+    single(encoder, "locks", "Unresolved locks in Redis", None, gauge(sweep.locks))?;
+    let (overdue, not_ready) = (sweep.overdue.as_secs_f64(), sweep.not_ready.as_secs_f64());
+    single(encoder, "lock_overdue", "Age of the oldest lock beyond the grace period", Some(&Unit::Seconds), overdue)?;
     let help = "How long the counter of some item has not been able to admit, the longest of them";
-    family(encoder, "not_ready", help, Some(&Unit::Seconds), not_ready)?;
+    single(encoder, "not_ready", help, Some(&Unit::Seconds), not_ready)?;
     let epochs = sweep.listed.iter().map(|reading| (vec![of(reading.item)], gauge(reading.epoch.0)));
     family(encoder, "item_epoch", "Epoch of an item in MySQL; each rebuild moves it on", None, epochs)?;
     let mode = |reading: &ItemReading| vec![of(reading.item), ("mode", reading.mode.name().to_owned())];
@@ -152,7 +151,7 @@ fn encode_audits(encoder: &mut DescriptorEncoder<'_>, audits: &BTreeMap<Item, Au
     family(encoder, "item_drift", help, Some(&units), drifts)?;
     let unsound = audits.values().filter(|audit| audit.ledger_difference != 0).count();
     let help = "Items whose balance is not the sum of their ledger rows";
-    family(encoder, "ledger_differences", help, None, one(gauge(unsound as u64)))?;
+    single(encoder, "ledger_differences", help, None, gauge(unsound as u64))?;
     let unsound = audits.iter().filter(|(_, audit)| audit.ledger_difference != 0);
     let differences = unsound.map(|(item, audit)| (vec![of(*item)], signed(audit.ledger_difference)));
     let help = "Balance less the sum of the ledger rows, of items where they differ";
@@ -166,8 +165,9 @@ fn of(item: Item) -> (&'static str, String) {
     ("item", text)
 }
 
-fn one(value: f64) -> impl Iterator<Item = (Labels, f64)> {
-    std::iter::once((Labels::new(), value))
+/// A gauge without labels.
+fn single(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, unit: Option<&Unit>, value: f64) -> Result<(), Error> {
+    ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?)
 }
 
 fn family(

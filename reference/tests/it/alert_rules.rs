@@ -1,6 +1,8 @@
 //! One table of rules, two readers: the files of the tree are what the table says, and each case that promtool judges by them is judged the
 //! same by the service. `HOLDFAST_WRITE_ALERTS=1` writes the files anew.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
