@@ -79,7 +79,13 @@ async fn rebuild(
     ItemPath(item): ItemPath,
     Body(body): Body<RebuildBody>,
 ) -> Result<Json<EpochReply>, ApiError> {
-    Ok(epoch_reply(item, shared.flow.rebuild_from(item, body.seen_epoch.map(Epoch)).await?))
+    let seen = match body.seen_epoch {
+        Some(seen) if i64::try_from(seen).is_err() => {
+            return Err(Invalid::new("seen_epoch", "must be an integer from 0 to 9223372036854775807").into());
+        }
+        seen => seen.map(Epoch),
+    };
+    Ok(epoch_reply(item, shared.flow.rebuild_from(item, seen).await?))
 }
 
 #[derive(Deserialize)]

@@ -54,6 +54,7 @@ async fn operators_routes_need_the_token_and_are_not_public() {
         ("/admin/repair", r#"{"after":"1:1"}"#),
         ("/admin/items/1/1/1/audit", r#"{"dry":false}"#),
         ("/admin/outbox/0/requeue", ""),
+        ("/admin/items/1/1/1/rebuild", r#"{"seen_epoch":9223372036854775808}"#),
     ] {
         assert_eq!(ask(&service, "POST", path, body).await.error(), none(422, "invalid"), "{path} {body}");
     }
@@ -145,6 +146,26 @@ async fn the_document_that_is_served_is_the_one_in_the_tree() {
         assert!(served.head.contains("content-type: application/json"), "{}", served.head);
         assert_eq!(served.body, include_str!("../../openapi.json"));
     }
+}
+
+#[test]
+fn the_document_has_every_route_of_the_sources_and_no_other() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
+    let mut routes = std::collections::BTreeSet::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for part in text.split(".route(").skip(1) {
+            let path = part.split('"').nth(1).unwrap().to_owned();
+            let call = part.split("\n").take(3).collect::<String>();
+            let method = ["get(", "post(", "put(", "delete("].into_iter().find(|method| call.contains(method)).unwrap();
+            routes.insert((path, method.trim_end_matches('(').to_owned()));
+        }
+    }
+    let document: Value = serde_json::from_str(include_str!("../../openapi.json")).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let told =
+        paths.iter().flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(|method| (path.clone(), method.clone())));
+    assert_eq!(told.collect::<std::collections::BTreeSet<_>>(), routes);
 }
 
 /// A process of the service that logs everything that it can.
