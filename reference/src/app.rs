@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::alerts::Alerts;
 use crate::clock::Deadline;
 use crate::config::{Config, ConfigError, Role};
 use crate::flow::{Flow, RedisDown};
@@ -97,9 +98,11 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<(), ServeE
         patiently(deadline, &stop, || Ledger::open(config.ledger()), |error| matches!(error, LedgerError::Unsuitable(_))).await?;
     let flow = Flow::new(stock, ledger.clone(), Metrics::default(), config.flow());
     let limits = config.limits();
-    let shared = Shared { flow: flow.clone(), admin_token, client_timeout: limits.client_timeout };
+    let shared = Shared { flow: flow.clone(), admin_token, client_timeout: limits.client_timeout, alerts: Alerts::default() };
 
     let mut parts = JoinSet::new();
+    let scraped = flow.clone();
+    parts.spawn(shared.alerts.clone().watch(move || scraped.exposition(), stop.clone()));
     listen(&mut parts, config.admin_listen, admin_router(shared.clone()), (limits, &stop)).await?;
     if config.has(Role::Api) {
         listen(&mut parts, config.listen, public_router(shared), (limits, &stop)).await?;

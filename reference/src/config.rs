@@ -67,6 +67,9 @@ pub struct Config {
     /// Longest pause of a worker with nothing to do, milliseconds, 20 to 60000
     #[arg(long, default_value_t = 500, value_name = "MS", value_parser = clap::value_parser!(u64).range(20..=60_000))]
     pub worker_poll_max_ms: u64,
+    /// The reconciler audits one item every so many milliseconds, 10 to 3600000
+    #[arg(long, default_value_t = 1_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
+    pub audit_every_ms: u64,
     /// TCP connections to Redis, 1 to 64
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub redis_connections: u16,
@@ -233,6 +236,7 @@ impl Config {
             poll: (Duration::from_millis(self.worker_poll_min_ms), Duration::from_millis(self.worker_poll_max_ms)),
             resolver_grace: Duration::from_millis(self.resolver_grace_ms),
             return_after: Duration::from_millis(self.return_after_ms),
+            audit_every: Duration::from_millis(self.audit_every_ms),
             ..standard
         }
     }

@@ -125,6 +125,9 @@ impl Flow {
             }
             Ok(Written::NotAdmitted { item }) => Step::Again(item),
             Ok(Written::GuardRefused { item }) => {
+                if admissions.iter().any(|admission| admission.line.item == item && admission.token.is_some()) {
+                    self.over_promised(item);
+                }
                 Step::Answer(self.refuse_holding(request, &held, Refusal::SoldOut { item }).await)
             }
             Ok(Written::QuotaExceeded { item }) => {

@@ -4,6 +4,7 @@
 //! Every write of a use case is safe to repeat, and safe to lose: what a crash leaves is settled by the workers.
 
 mod admit;
+mod audit;
 mod breaker;
 mod bucket;
 mod cancel;
@@ -14,6 +15,7 @@ mod outage;
 mod pay;
 mod read;
 mod rebuild;
+mod repair;
 mod resolve;
 mod sale;
 mod single_flight;
@@ -27,9 +29,11 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::metrics::Metrics;
 use crate::stock::{Stock, StockError};
 
+pub use audit::AuditReport;
 pub use change_stock::Booked;
 pub use create::{Created, Receipt};
 pub use outage::RedisDown;
+pub use repair::{LockFate, OrderLock, Repaired, Resolution};
 pub use sale::{Delivery, StockLevel};
 
 /// Settings of the use cases.
@@ -162,6 +166,8 @@ pub struct Flow {
     redis: Arc<breaker::Breaker>,
     mysql: Arc<breaker::Breaker>,
     database_orders: Arc<bucket::Bucket>,
+    /// One audit that a refusal asked for at a time.
+    auditing: Arc<tokio::sync::Semaphore>,
 }
 
 impl std::fmt::Debug for Flow {
@@ -176,6 +182,7 @@ impl Flow {
     pub fn new(stock: Stock, ledger: Ledger, metrics: Metrics, settings: FlowSettings) -> Self {
         let sold_out = Arc::new(sold_out::SoldOutMemory::new(settings.sold_out_memory));
         let database_orders = Arc::new(bucket::Bucket::new(settings.database_orders_per_second));
+        let auditing = Arc::new(tokio::sync::Semaphore::new(1));
         Self {
             stock,
             ledger,
@@ -188,6 +195,7 @@ impl Flow {
             redis: Arc::default(),
             mysql: Arc::default(),
             database_orders,
+            auditing,
         }
     }
 
@@ -207,5 +215,12 @@ impl Flow {
     #[must_use]
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// The text that Prometheus scrapes, with what is read at that moment.
+    #[must_use]
+    pub fn exposition(&self) -> String {
+        self.metrics.order_queue(self.ledger.writer_queue_len());
+        self.metrics.render()
     }
 }

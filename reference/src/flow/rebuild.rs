@@ -8,6 +8,7 @@ use super::{Flow, Refusal};
 use crate::clock::{self, Deadline};
 use crate::domain::{Epoch, Item};
 use crate::ledger::{EpochState, Mode, RebuildRequest, Rebuilt};
+use crate::metrics::Finding;
 use crate::stock::{Installed, Installer};
 
 /// A rebuild that was overtaken waits this long for the winner's install.
@@ -75,7 +76,12 @@ impl Flow {
     async fn rebuild_once(&self, item: Item, mode: Option<Mode>, reason: &'static str) -> Result<Option<EpochState>, Refusal> {
         let (request, installer) = self.prepare_rebuild(item, mode, reason).await?;
         match self.ledger.rebuild(request).await? {
-            Rebuilt::Committed { epoch, base, mode } => self.install(item, installer, EpochState { epoch, mode }, base).await,
+            Rebuilt::Committed { epoch, base, mode } => {
+                if base < 0 {
+                    self.metrics.found(Finding::NegativeBase);
+                }
+                self.install(item, installer, EpochState { epoch, mode }, base).await
+            }
             // Somebody else rebuilt, but not into the mode that is wanted here.
             Rebuilt::Superseded { current } if mode.is_some_and(|wanted| wanted != current.mode) => Ok(None),
             Rebuilt::Superseded { current } if matches!(current.mode, Mode::Db | Mode::Closed) => Ok(Some(current)),

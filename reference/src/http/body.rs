@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::Shared;
 use super::error::ApiError;
+use crate::domain::ids::Invalid;
 use crate::domain::{Item, OrderId};
 
 /// A JSON object read as `T`. Derived code alone would also take an array with the values of the fields in their order.
@@ -85,6 +86,21 @@ impl<S: Send + Sync> FromRequestParts<S> for ItemPath {
         let path = Path::<(i64, i64, i64)>::from_request_parts(parts, state).await.map_err(invalid_path)?;
         let Path((store, product, sku)) = path;
         Ok(Self(Item::new(store, product, sku)?))
+    }
+}
+
+/// A row of the outbox in the path.
+pub(super) struct RowPath(pub(super) i64);
+
+impl<S: Send + Sync> FromRequestParts<S> for RowPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let Path(row) = Path::<i64>::from_request_parts(parts, state).await.map_err(invalid_path)?;
+        if row < 1 {
+            return Err(Invalid::new("row", "must be an integer from 1 to 9223372036854775807").into());
+        }
+        Ok(Self(row))
     }
 }
 

@@ -6,8 +6,11 @@
 mod admin;
 mod body;
 mod error;
+mod explain;
 mod health;
 mod inventory;
+mod openapi;
+mod operations;
 mod orders;
 pub mod server;
 mod stock_changes;
@@ -18,6 +21,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
+use crate::alerts::Alerts;
 use crate::flow::Flow;
 
 /// Largest body of a request, bytes.
@@ -32,16 +36,22 @@ pub struct Shared {
     pub admin_token: Arc<str>,
     /// Longest wait for the body of a request.
     pub client_timeout: Duration,
+    /// Which alerts are on.
+    pub alerts: Alerts,
 }
 
 /// Routes of the public listener.
 pub fn public_router(shared: Shared) -> Router {
-    finish(Router::new().merge(orders::router()).merge(inventory::router()).merge(health::router()), shared)
+    finish(
+        Router::new().merge(orders::router()).merge(inventory::router()).merge(health::router()).merge(openapi::router()),
+        shared,
+    )
 }
 
 /// Routes of the admin listener.
 pub fn admin_router(shared: Shared) -> Router {
-    finish(Router::new().merge(admin::router(&shared)).merge(health::router()), shared)
+    let tools = admin::router(&shared).merge(operations::router(&shared));
+    finish(tools.merge(health::router()).merge(openapi::router()), shared)
 }
 
 fn finish(router: Router<Shared>, shared: Shared) -> Router {

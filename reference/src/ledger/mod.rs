@@ -2,6 +2,7 @@
 //!
 //! In: requests, tokens, ids. Out: typed results that keep "certainly not" and "nobody can say" apart.
 
+mod audit;
 mod boot;
 mod connection;
 mod deduct;
@@ -30,6 +31,7 @@ mod user_limit;
 
 use std::sync::Arc;
 
+pub use audit::{AuditRequest, Audited, Comparison, Increase, LedgerCheck, Look, Sight};
 pub use settings::LedgerSettings;
 pub use stock_change::{ChangeStop, StockChanged};
 pub use store::{Ledger, Seat};
@@ -342,10 +344,31 @@ pub struct OutboxDepth {
     pub deducts: u64,
     /// Increases in NEW.
     pub deltas: u64,
-    /// Rows in DEAD.
+    /// Deducts in DEAD; increases are never given up.
     pub dead: u64,
-    /// Age of the oldest row in NEW, ms.
-    pub oldest_ms: u64,
+    /// Age of the oldest deduct in NEW, ms.
+    pub oldest_deduct_ms: u64,
+    /// Age of the oldest increase in NEW, ms.
+    pub oldest_delta_ms: u64,
+}
+
+/// A message that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadMessage {
+    /// Outbox row.
+    pub id: i64,
+    /// The order.
+    pub order: OrderId,
+    /// The item.
+    pub item: Item,
+    /// Units.
+    pub quantity: u64,
+    /// Refusals.
+    pub attempts: u64,
+    /// Why it was given up.
+    pub why: String,
+    /// Age since it was written, ms.
+    pub age_ms: u64,
 }
 
 /// Why a unit of work in MySQL gave no result.

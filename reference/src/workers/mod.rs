@@ -7,6 +7,7 @@ mod deduct;
 mod delta;
 mod expiry;
 mod housekeeping;
+mod reconciler;
 mod resolver;
 mod returning;
 
@@ -31,6 +32,8 @@ pub struct WorkerSettings {
     pub resolver_grace: Duration,
     /// Pause between two sweeps of the resolver over all items.
     pub resolver_pause: Duration,
+    /// Pause of the reconciler between two items.
+    pub audit_every: Duration,
     /// An increase claimed by a worker that died is claimed again after this.
     pub delta_lease: Duration,
     /// DONE rows of the outbox are deleted after this.
@@ -46,6 +49,7 @@ impl Default for WorkerSettings {
             poll: (Duration::from_millis(20), Duration::from_millis(500)),
             resolver_grace: Duration::from_secs(10),
             resolver_pause: Duration::from_secs(1),
+            audit_every: Duration::from_secs(1),
             delta_lease: Duration::from_secs(5),
             outbox_kept: Duration::from_secs(7 * 24 * 3_600),
             return_after: Duration::from_secs(30),
@@ -82,10 +86,16 @@ pub fn start(flow: &Flow, settings: &WorkerSettings, stop: &CancellationToken) -
     }
     start!("deduct", poll, deduct::round);
     start!("delta", poll, delta::round);
-    start!("resolver", sweep, resolver::round);
     start!("expiry", every_second, expiry::round);
     start!("housekeeping", every_second, housekeeping::round);
     start!("return", (feel, feel), returning::round);
+    // These two remember something from round to round.
+    let (shared, unready) = (settings.clone(), resolver::Unready::default());
+    let own = (flow.clone(), stop.clone());
+    workers.spawn(async move { repeat("resolver", &own.0, sweep, &own.1, || resolver::round(&own.0, &shared, &unready)).await });
+    let (own, cursor) = ((flow.clone(), stop.clone()), reconciler::Cursor::default());
+    let pace = (settings.audit_every, settings.audit_every);
+    workers.spawn(async move { repeat("reconciler", &own.0, pace, &own.1, || reconciler::round(&own.0, &cursor)).await });
     workers
 }
 

@@ -1,5 +1,6 @@
 //! Tests against real servers, which they start themselves.
 
+mod alert_rules;
 mod flow_actions;
 mod flow_bench;
 mod flow_carts;
@@ -30,6 +31,9 @@ mod ledger_quota;
 mod ledger_unknown;
 mod ledger_write;
 mod lossy_relay;
+mod operations_audit;
+mod operations_http;
+mod operations_poison;
 mod outage_bench;
 mod outage_clients;
 mod outage_cutter;
