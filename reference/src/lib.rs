@@ -9,6 +9,7 @@
 //! `flow` is the only place that sees both stores; it owns the order of writes of each use case. The service keeps no state
 //! that matters: any number of processes of each role may run.
 
+pub mod alerts;
 pub mod app;
 pub mod clock;
 pub mod config;

@@ -86,6 +86,10 @@ impl Flow {
     }
 
     async fn attempt(&self, request: &Arc<OrderRequest>, seat: &Seat, deadline: Deadline) -> Step {
+        // Before stock is taken: while MySQL is away every reservation would only wait for the resolver.
+        let Some(mut pass) = self.mysql.pass() else {
+            return Step::Answer(Err(Refusal::NotAdmitted("mysql does not answer".to_owned())));
+        };
         let attempt = self.admit(request, deadline).await;
         let held = attempt.held;
         let (admissions, left) = match attempt.result {
@@ -101,6 +105,12 @@ impl Flow {
         let order = NewOrder { request: request.clone(), admissions: admissions.clone(), ttl: self.settings.order_ttl, contested };
         let started = clock::now();
         let written = self.ledger.write_seated(order, seat.clone()).await;
+        match &written {
+            Ok(Written::Unknown) | Err(LedgerError::Away { .. } | LedgerError::Unknown { .. }) => pass.tell(false),
+            // The queue is ours: it says nothing of MySQL.
+            Err(LedgerError::QueueFull { .. }) => {}
+            Ok(_) | Err(_) => pass.tell(true),
+        }
         self.metrics.count("order_write", written_word(&written));
         self.metrics.time("order_write", started);
         match written {
@@ -115,6 +125,9 @@ impl Flow {
             }
             Ok(Written::NotAdmitted { item }) => Step::Again(item),
             Ok(Written::GuardRefused { item }) => {
+                if admissions.iter().any(|admission| admission.line.item == item && admission.token.is_some()) {
+                    self.over_promised(item);
+                }
                 Step::Answer(self.refuse_holding(request, &held, Refusal::SoldOut { item }).await)
             }
             Ok(Written::QuotaExceeded { item }) => {

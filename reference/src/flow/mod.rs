@@ -4,15 +4,21 @@
 //! Every write of a use case is safe to repeat, and safe to lose: what a crash leaves is settled by the workers.
 
 mod admit;
+mod audit;
+mod breaker;
+mod bucket;
 mod cancel;
 mod change_stock;
 mod create;
 mod modes;
+mod outage;
 mod pay;
 mod read;
 mod rebuild;
+mod repair;
 mod resolve;
 mod sale;
+mod single_flight;
 mod sold_out;
 
 use std::sync::Arc;
@@ -23,8 +29,11 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::metrics::Metrics;
 use crate::stock::{Stock, StockError};
 
+pub use audit::AuditReport;
 pub use change_stock::Booked;
 pub use create::{Created, Receipt};
+pub use outage::RedisDown;
+pub use repair::{LockFate, OrderLock, Repaired, Resolution};
 pub use sale::{Delivery, StockLevel};
 
 /// Settings of the use cases.
@@ -36,6 +45,10 @@ pub struct FlowSettings {
     pub sold_out_memory: Duration,
     /// Longest time that a request spends on being admitted.
     pub admit_deadline: Duration,
+    /// What becomes of orders while Redis does not answer.
+    pub redis_down: RedisDown,
+    /// Orders a second of items that MySQL admits (mode DB), for this process; more are refused.
+    pub database_orders_per_second: u32,
 }
 
 impl Default for FlowSettings {
@@ -44,6 +57,8 @@ impl Default for FlowSettings {
             order_ttl: Duration::from_secs(1_800),
             sold_out_memory: Duration::from_secs(1),
             admit_deadline: Duration::from_millis(1_500),
+            redis_down: RedisDown::FailFast,
+            database_orders_per_second: 500,
         }
     }
 }
@@ -130,7 +145,9 @@ impl From<LedgerError> for Refusal {
         match error {
             LedgerError::Unknown { .. } => Self::Unknown(error.to_string()),
             LedgerError::QueueFull { .. } => Self::Throttled,
-            LedgerError::Failed { .. } | LedgerError::Unsuitable(_) => Self::NotAdmitted(error.to_string()),
+            LedgerError::Failed { .. } | LedgerError::Away { .. } | LedgerError::Unsuitable(_) => {
+                Self::NotAdmitted(error.to_string())
+            }
         }
     }
 }
@@ -143,8 +160,14 @@ pub struct Flow {
     metrics: Metrics,
     settings: Arc<FlowSettings>,
     sold_out: Arc<sold_out::SoldOutMemory>,
-    rebuilding: Arc<rebuild::SingleFlight>,
+    rebuilding: Arc<single_flight::SingleFlight>,
+    degrading: Arc<single_flight::SingleFlight>,
     modes: Arc<modes::ModeMemory>,
+    redis: Arc<breaker::Breaker>,
+    mysql: Arc<breaker::Breaker>,
+    database_orders: Arc<bucket::Bucket>,
+    /// One audit that a refusal asked for at a time.
+    auditing: Arc<tokio::sync::Semaphore>,
 }
 
 impl std::fmt::Debug for Flow {
@@ -158,7 +181,22 @@ impl Flow {
     #[must_use]
     pub fn new(stock: Stock, ledger: Ledger, metrics: Metrics, settings: FlowSettings) -> Self {
         let sold_out = Arc::new(sold_out::SoldOutMemory::new(settings.sold_out_memory));
-        Self { stock, ledger, metrics, settings: Arc::new(settings), sold_out, rebuilding: Arc::default(), modes: Arc::default() }
+        let database_orders = Arc::new(bucket::Bucket::new(settings.database_orders_per_second));
+        let auditing = Arc::new(tokio::sync::Semaphore::new(1));
+        Self {
+            stock,
+            ledger,
+            metrics,
+            settings: Arc::new(settings),
+            sold_out,
+            rebuilding: Arc::default(),
+            degrading: Arc::default(),
+            modes: Arc::default(),
+            redis: Arc::default(),
+            mysql: Arc::default(),
+            database_orders,
+            auditing,
+        }
     }
 
     /// The Redis side.
@@ -177,5 +215,12 @@ impl Flow {
     #[must_use]
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// The text that Prometheus scrapes, with what is read at that moment.
+    #[must_use]
+    pub fn exposition(&self) -> String {
+        self.metrics.order_queue(self.ledger.writer_queue_len());
+        self.metrics.render()
     }
 }

@@ -106,7 +106,7 @@ impl Flow {
 }
 
 /// Whether the ledger owns the units of this token: the SALE row of the item carries it.
-fn owns(stored: &StoredOrder, item: Item, token: Token) -> bool {
+pub(super) fn owns(stored: &StoredOrder, item: Item, token: Token) -> bool {
     stored.sales.iter().any(|sale| sale.item == item && sale.token == Some(token))
 }
 

@@ -31,7 +31,7 @@ pub(super) fn router(shared: &Shared) -> Router<Shared> {
 }
 
 /// Compares digests, so that the time it takes says nothing about the token.
-async fn need_token(State(shared): State<Shared>, request: Request, next: Next) -> Result<Response, ApiError> {
+pub(super) async fn need_token(State(shared): State<Shared>, request: Request, next: Next) -> Result<Response, ApiError> {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let digest = |text: &str| Sha256::digest(text.as_bytes());
     match given {
@@ -104,5 +104,5 @@ async fn reopen(State(shared): State<Shared>, ItemPath(item): ItemPath) -> Resul
 }
 
 async fn metrics(State(shared): State<Shared>) -> String {
-    shared.flow.metrics().render()
+    shared.flow.exposition()
 }

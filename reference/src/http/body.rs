@@ -12,7 +12,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::Shared;
 use super::error::ApiError;
+use crate::domain::ids::Invalid;
 use crate::domain::{Item, OrderId};
 
 /// A JSON object read as `T`. Derived code alone would also take an array with the values of the fields in their order.
@@ -41,11 +43,16 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
 /// A body that is a JSON object of type `T`.
 pub(super) struct Body<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        Json::<Object<T>>::from_request(request, state).await.map(|Json(Object(body))| Self(body)).map_err(|rejection| {
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Self::Rejection> {
+        let reading = tokio::time::timeout(shared.client_timeout, Json::<Object<T>>::from_request(request, shared));
+        let Ok(read) = reading.await else {
+            let message = format!("the body did not come within {} ms", shared.client_timeout.as_millis());
+            return Err(ApiError::Invalid { status: StatusCode::REQUEST_TIMEOUT, message });
+        };
+        read.map(|Json(Object(body))| Self(body)).map_err(|rejection| {
             let status = match &rejection {
                 JsonRejection::BytesRejection(bytes) => bytes.status(),
                 JsonRejection::MissingJsonContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -79,6 +86,21 @@ impl<S: Send + Sync> FromRequestParts<S> for ItemPath {
         let path = Path::<(i64, i64, i64)>::from_request_parts(parts, state).await.map_err(invalid_path)?;
         let Path((store, product, sku)) = path;
         Ok(Self(Item::new(store, product, sku)?))
+    }
+}
+
+/// A row of the outbox in the path.
+pub(super) struct RowPath(pub(super) i64);
+
+impl<S: Send + Sync> FromRequestParts<S> for RowPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let Path(row) = Path::<i64>::from_request_parts(parts, state).await.map_err(invalid_path)?;
+        if row < 1 {
+            return Err(Invalid::new("row", "must be an integer from 1 to 9223372036854775807").into());
+        }
+        Ok(Self(row))
     }
 }
 

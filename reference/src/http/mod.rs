@@ -6,16 +6,22 @@
 mod admin;
 mod body;
 mod error;
+mod explain;
 mod health;
 mod inventory;
+mod openapi;
+mod operations;
 mod orders;
+pub mod server;
 mod stock_changes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
+use crate::alerts::Alerts;
 use crate::flow::Flow;
 
 /// Largest body of a request, bytes.
@@ -28,16 +34,24 @@ pub struct Shared {
     pub flow: Flow,
     /// Token of the admin routes.
     pub admin_token: Arc<str>,
+    /// Longest wait for the body of a request.
+    pub client_timeout: Duration,
+    /// Which alerts are on.
+    pub alerts: Alerts,
 }
 
 /// Routes of the public listener.
 pub fn public_router(shared: Shared) -> Router {
-    finish(Router::new().merge(orders::router()).merge(inventory::router()).merge(health::router()), shared)
+    finish(
+        Router::new().merge(orders::router()).merge(inventory::router()).merge(health::router()).merge(openapi::router()),
+        shared,
+    )
 }
 
 /// Routes of the admin listener.
 pub fn admin_router(shared: Shared) -> Router {
-    finish(Router::new().merge(admin::router(&shared)).merge(health::router()), shared)
+    let tools = admin::router(&shared).merge(operations::router(&shared));
+    finish(tools.merge(health::router()).merge(openapi::router()), shared)
 }
 
 fn finish(router: Router<Shared>, shared: Shared) -> Router {

@@ -78,22 +78,28 @@ impl Unit for Deduct {
 
     async fn run(&self, connection: &mut Connection) -> Result<Deducted, Failure> {
         let reply = connection.begin(&self.take()).await?;
-        let events = reply.rows(0).iter().map(Event::read).collect::<Result<Vec<_>, _>>()?;
-        if events.is_empty() {
+        let taken = reply.rows(0).len();
+        if taken == 0 {
             connection.rollback().await?;
             return Ok(Deducted::Settled(DeductBatch::default()));
         }
-        let sales = lock_sales(connection, &events).await?;
-        let (known, lost): (Vec<&Event>, Vec<&Event>) = events.iter().partition(|event| sales.contains_key(&event.key()));
+        let (events, mut poison) = read_events(reply.rows(0))?;
+        let mut sales = lock_sales(connection, &events).await?;
+        let (known, unfit): (Vec<&Event>, Vec<&Event>) = events.iter().partition(|event| event.fits(&sales).is_ok());
+        for event in unfit {
+            let why = event.fits(&sales).err().unwrap_or_default();
+            sales.remove(&event.key());
+            poison.push(Poison { id: event.id, why });
+        }
         if let Some(why) = move_balances(connection, &sales).await? {
             connection.rollback().await?;
             return Ok(Deducted::Refused { taken: by_item(&events), why });
         }
-        finish(connection, &known, &lost).await?;
+        finish(connection, &known, &poison).await?;
         connection.commit().await?;
         let settled = known.into_iter().map(Event::settled).collect();
-        let dead = lost.len() as u64;
-        Ok(Deducted::Settled(DeductBatch { events: events.len(), settled, refused: Vec::new(), dead }))
+        let dead = poison.len() as u64;
+        Ok(Deducted::Settled(DeductBatch { events: taken, settled, refused: Vec::new(), dead }))
     }
 }
 
@@ -136,12 +142,48 @@ impl Event {
         })
     }
 
+    /// Whether it has the sale that it speaks of. `Err` says why not.
+    fn fits(&self, sales: &Sales) -> Result<(), String> {
+        match sales.get(&self.key()) {
+            None => Err("no SALE row".to_owned()),
+            Some(Err(why)) => Err(format!("the SALE row cannot be read: {why}")),
+            Some(Ok(sale)) if sale.quantity != self.quantity => {
+                Err(format!("the SALE row is of {} units, the message of {}", sale.quantity, self.quantity))
+            }
+            Some(Ok(_)) => Ok(()),
+        }
+    }
+
     fn key(&self) -> SaleKey {
         (self.order.clone(), self.item)
     }
 
     fn settled(&self) -> Settled {
         Settled { item: self.item, order: self.order.clone(), token: self.token, quantity: self.quantity }
+    }
+}
+
+/// An event that no repeat can settle.
+struct Poison {
+    id: i64,
+    why: String,
+}
+
+/// The events, and those that cannot be read: one broken row must not hold up the others.
+fn read_events(found: &[MySqlRow]) -> Result<(Vec<Event>, Vec<Poison>), Failure> {
+    let (mut events, mut poison) = (Vec::with_capacity(found.len()), Vec::new());
+    for row in found {
+        match Event::read(row) {
+            Ok(event) => events.push(event),
+            Err(failure) => poison.push(Poison { id: rows::int(row, "id")?, why: why(failure) }),
+        }
+    }
+    Ok((events, poison))
+}
+
+fn why(failure: Failure) -> String {
+    match failure {
+        Failure::Refused { why, .. } | Failure::Lost { why } | Failure::Unknown { why } | Failure::Broken { why } => why,
     }
 }
 
@@ -159,8 +201,20 @@ struct LockedSale {
     state: SaleState,
 }
 
+impl LockedSale {
+    fn read(row: &MySqlRow) -> Result<Self, Failure> {
+        Ok(Self { id: rows::int(row, "id")?, quantity: rows::quantity(row)?, state: rows::parsed(row, "transaction_type")? })
+    }
+}
+
+/// Sales by what names them; `Err` says why a row cannot be read.
+type Sales = HashMap<SaleKey, Result<LockedSale, String>>;
+
 /// The SALE rows of the events, locked in the order of their ids.
-async fn lock_sales(connection: &mut Connection, events: &[Event]) -> Result<HashMap<SaleKey, LockedSale>, Failure> {
+async fn lock_sales(connection: &mut Connection, events: &[Event]) -> Result<Sales, Failure> {
+    if events.is_empty() {
+        return Ok(Sales::new());
+    }
     let wanted: BTreeSet<SaleKey> = events.iter().map(Event::key).collect();
     let orders = sql::list(wanted.iter().map(|(order, _)| sql::id(order)));
     let columns = "id, order_id, store_id, product_id, sku_id, quantity, transaction_type";
@@ -174,7 +228,7 @@ async fn lock_sales(connection: &mut Connection, events: &[Event]) -> Result<Has
         }
     }
     if ids.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(Sales::new());
     }
     ids.sort_unstable();
     let ids = sql::list(ids);
@@ -182,17 +236,18 @@ async fn lock_sales(connection: &mut Connection, events: &[Event]) -> Result<Has
         format!("SELECT {columns} FROM inventory_transactions FORCE INDEX (PRIMARY) WHERE id IN ({ids}) ORDER BY id FOR UPDATE");
     let reply = connection.query(lock).await?;
     let sale = |row| {
-        let (quantity, state) = (rows::quantity(row)?, rows::parsed(row, "transaction_type")?);
-        Ok(((rows::parsed(row, "order_id")?, rows::item(row)?), LockedSale { id: rows::int(row, "id")?, quantity, state }))
+        let key = (rows::parsed(row, "order_id")?, rows::item(row)?);
+        Ok((key, LockedSale::read(row).map_err(why)))
     };
     reply.rows(0).iter().map(sale).collect()
 }
 
 /// LOCK → OUT and one update a balance. A sale that is OUT or UNLOCK already needs nothing. `Some` says why it was refused.
-async fn move_balances(connection: &mut Connection, sales: &HashMap<SaleKey, LockedSale>) -> Result<Option<String>, Failure> {
+async fn move_balances(connection: &mut Connection, sales: &Sales) -> Result<Option<String>, Failure> {
     let mut sums: BTreeMap<Item, i64> = BTreeMap::new();
     let mut ids = Vec::new();
-    for ((_, item), sale) in sales.iter().filter(|(_, sale)| sale.state == SaleState::Lock) {
+    let readable = sales.iter().filter_map(|((_, item), sale)| Some((item, sale.as_ref().ok()?)));
+    for (item, sale) in readable.filter(|(_, sale)| sale.state == SaleState::Lock) {
         *sums.entry(*item).or_default() += i64::from(sale.quantity.get());
         ids.push(sale.id);
     }
@@ -215,17 +270,16 @@ async fn move_balances(connection: &mut Connection, sales: &HashMap<SaleKey, Loc
     Ok(refused.map(|(_, (item, units))| format!("the balance of {item} does not cover {units} units")))
 }
 
-async fn finish(connection: &mut Connection, known: &[&Event], lost: &[&Event]) -> Result<(), Failure> {
+async fn finish(connection: &mut Connection, known: &[&Event], poison: &[Poison]) -> Result<(), Failure> {
     if !known.is_empty() {
         let ids = sql::list(known.iter().map(|event| event.id));
         connection.query(format!("UPDATE outbox SET status = 'DONE' WHERE id IN ({ids})")).await?;
     }
-    if !lost.is_empty() {
+    for Poison { id, why } in poison {
         // Never by the rules: event and sale are written together.
-        let ids = sql::list(lost.iter().map(|event| event.id));
-        tracing::error!(ids, "deducts without a sale in the ledger are DEAD");
-        let dead = format!("UPDATE outbox SET status = 'DEAD', last_error = 'no SALE row' WHERE id IN ({ids})");
-        connection.query(dead).await?;
+        tracing::error!(outbox_id = id, why, "a deduct that nothing can settle is DEAD");
+        let why = sql::text(why, 255);
+        connection.query(format!("UPDATE outbox SET status = 'DEAD', last_error = {why} WHERE id = {id}")).await?;
     }
     Ok(())
 }

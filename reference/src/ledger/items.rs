@@ -32,6 +32,29 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// Any item, at random; `None` if there are none. Reads the keys of all items: once at start, not for requests.
+    ///
+    /// # Errors
+    /// `Failed`: it could not be read.
+    pub async fn any_item(&self) -> Result<Option<Item>, LedgerError> {
+        self.work(ReadAnyItem).await
+    }
+}
+
+struct ReadAnyItem;
+
+impl Unit for ReadAnyItem {
+    const ACT: &'static str = "read any item";
+    const REPEATABLE: bool = true;
+    type Output = Option<Item>;
+
+    async fn run(&self, connection: &mut Connection) -> Result<Option<Item>, Failure> {
+        let any = "SELECT store_id, product_id, sku_id FROM inventory_epoch WHERE shard = 0 ORDER BY RAND() LIMIT 1";
+        connection.query(any.into()).await?.rows(0).first().map(rows::item).transpose()
+    }
+}
+
 struct ReadEpoch {
     item: Item,
 }

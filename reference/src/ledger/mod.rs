@@ -2,12 +2,16 @@
 //!
 //! In: requests, tokens, ids. Out: typed results that keep "certainly not" and "nobody can say" apart.
 
+mod audit;
 mod boot;
 mod connection;
 mod deduct;
+mod degrade;
 mod failure;
 mod items;
+mod order_aside;
 mod order_batch;
+mod order_fence;
 mod order_writer;
 mod orders;
 mod outbox;
@@ -23,10 +27,13 @@ mod stock_change;
 mod store;
 mod undo;
 mod unit;
+mod user_limit;
 
 use std::sync::Arc;
 
+pub use audit::{AuditRequest, Audited, Comparison, Increase, LedgerCheck, Look, Sight};
 pub use settings::LedgerSettings;
+pub use stock_change::{ChangeStop, StockChanged};
 pub use store::{Ledger, Seat};
 
 use crate::domain::{Epoch, Item, Line, OrderId, OrderRequest, OrderStatus, Quantity, SaleState, Token, UserId};
@@ -223,32 +230,6 @@ pub enum Rebuilt {
     NotReopened(ReopenStop),
 }
 
-/// Why a change of stock was not booked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChangeStop {
-    /// It had been booked before.
-    Before,
-    /// Its id belongs to another change.
-    Mismatch,
-    /// Too few units are free, or held.
-    Short,
-}
-
-/// What became of a change of stock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StockChanged {
-    /// Booked now.
-    Now,
-    /// The same change had been booked before.
-    Before,
-    /// Not booked: its id belongs to another change.
-    Mismatch,
-    /// Not booked: too few units are free, or held.
-    Short,
-    /// Not booked: no such item.
-    UnknownItem,
-}
-
 /// Why an item was not reopened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReopenStop {
@@ -263,6 +244,17 @@ pub enum ReopenStop {
         /// Units that no order holds; negative if more is sold than is there.
         available: i64,
     },
+}
+
+/// An item that MySQL admits only while Redis is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Degraded {
+    /// The item.
+    pub item: Item,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The mode that it left: REDIS or STRICT.
+    pub returns_to: Mode,
 }
 
 /// Balance of an item.
@@ -352,10 +344,31 @@ pub struct OutboxDepth {
     pub deducts: u64,
     /// Increases in NEW.
     pub deltas: u64,
-    /// Rows in DEAD.
+    /// Deducts in DEAD; increases are never given up.
     pub dead: u64,
-    /// Age of the oldest row in NEW, ms.
-    pub oldest_ms: u64,
+    /// Age of the oldest deduct in NEW, ms.
+    pub oldest_deduct_ms: u64,
+    /// Age of the oldest increase in NEW, ms.
+    pub oldest_delta_ms: u64,
+}
+
+/// A message that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadMessage {
+    /// Outbox row.
+    pub id: i64,
+    /// The order.
+    pub order: OrderId,
+    /// The item.
+    pub item: Item,
+    /// Units.
+    pub quantity: u64,
+    /// Refusals.
+    pub attempts: u64,
+    /// Why it was given up.
+    pub why: String,
+    /// Age since it was written, ms.
+    pub age_ms: u64,
 }
 
 /// Why a unit of work in MySQL gave no result.
@@ -364,6 +377,14 @@ pub enum LedgerError {
     /// Certainly nothing was changed.
     #[error("{act}: nothing changed: {why}")]
     Failed {
+        /// What was tried.
+        act: &'static str,
+        /// What MySQL or the system said.
+        why: String,
+    },
+    /// Certainly nothing was changed: MySQL cannot be reached, or takes no work now.
+    #[error("{act}: nothing changed: {why}")]
+    Away {
         /// What was tried.
         act: &'static str,
         /// What MySQL or the system said.

@@ -3,7 +3,7 @@
 //! In: orders, through a bounded queue. Out: what became of each, after COMMIT was acknowledged. A few tasks, each with a
 //! connection of its own, take what waits and write it; one bad order never fails its neighbours.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Dial};
 use super::failure::Failure;
+use super::order_aside::{Aside, by_items};
 use super::order_batch::{Verdict, transact};
 use super::quota::SeenLimits;
 use super::store::Seat;
@@ -36,17 +37,18 @@ pub(super) struct OrderWriter {
 }
 
 impl OrderWriter {
-    /// Starts the writers. Their connections are opened when the first order comes.
-    pub(super) fn start(settings: &LedgerSettings, dial: &Dial) -> Self {
+    /// Starts the writers. Their connections are opened when the first order comes. Orders that would keep the others waiting go `aside`.
+    pub(super) fn start(settings: &LedgerSettings, dial: &Dial, aside: Option<&Self>) -> Self {
         let (queue, receiver) = mpsc::channel(settings.writer_queue.max(1));
         let closing = CancellationToken::new();
         let inbox = Arc::new(Inbox { receiver: tokio::sync::Mutex::new(receiver), closing: closing.clone() });
         let batch_max = settings.batch_max.max(1);
+        let aside = aside.map(|writer| writer.queue.clone());
         let writer = || {
-            let (inbox, dial) = (Arc::clone(&inbox), dial.clone());
+            let (inbox, dial, aside) = (Arc::clone(&inbox), dial.clone(), aside.clone());
             let make = move || {
-                let (dial, limits) = (dial.clone(), SeenLimits::default());
-                Writer { dial, connection: None, limits, batch_max }.run(Arc::clone(&inbox))
+                let (dial, limits, aside) = (dial.clone(), SeenLimits::default(), aside.clone().map(Aside::new));
+                Writer { dial, connection: None, limits, batch_max, aside }.run(Arc::clone(&inbox))
             };
             tokio::spawn(supervise(make))
         };
@@ -97,8 +99,8 @@ where
     }
 }
 
-struct Job {
-    order: NewOrder,
+pub(super) struct Job {
+    pub(super) order: NewOrder,
     _seat: Seat,
     answer: Answer,
 }
@@ -108,6 +110,11 @@ impl Job {
         // Nobody waits for the answer yet.
         self.answer.sender = None;
         error
+    }
+
+    /// Answers with an error.
+    pub(super) fn fail(self, error: LedgerError) {
+        self.answer.give(Err(error));
     }
 }
 
@@ -162,6 +169,8 @@ struct Writer {
     connection: Option<Connection>,
     limits: SeenLimits,
     batch_max: usize,
+    /// Where orders go whose item somebody has locked; none for the writer that they go to.
+    aside: Option<Aside>,
 }
 
 impl Writer {
@@ -188,6 +197,9 @@ impl Writer {
 
     /// Orders of one id go one after another: the second must see what became of the first.
     async fn write(&mut self, mut jobs: Vec<Job>) {
+        if let Some(aside) = &mut self.aside {
+            jobs = aside.divert(jobs);
+        }
         while !jobs.is_empty() {
             let mut ids = HashSet::new();
             let (batch, later) = jobs.into_iter().partition(|job| ids.insert(job.order.request.order().clone()));
@@ -197,22 +209,37 @@ impl Writer {
     }
 
     async fn write_distinct(&mut self, jobs: Vec<Job>) {
-        for job in self.write_together(jobs).await {
-            // Of one order nothing is left over.
-            self.write_together(vec![job]).await;
+        // What is left over of a batch is in smaller ones, and of one order nothing is.
+        let mut batches = VecDeque::from([jobs]);
+        while let Some(batch) = batches.pop_front() {
+            batches.extend(self.write_together(batch).await);
         }
     }
 
-    /// One transaction, repeated after conflicts. Answers what it settles and returns the orders that must go alone.
-    async fn write_together(&mut self, mut jobs: Vec<Job>) -> Vec<Job> {
+    /// One transaction, repeated after conflicts. Answers what it settles and returns the orders that must go apart.
+    async fn write_together(&mut self, mut jobs: Vec<Job>) -> Vec<Vec<Job>> {
         let mut repeats = Repeats::default();
         loop {
             match self.attempt(&mut jobs).await {
                 Ok(verdicts) => return settle(jobs, verdicts),
+                // One item that somebody has locked must not keep the others waiting.
+                Err(ended) if ended.failure.is_lock_wait() && self.aside.is_some() => return self.set_aside(jobs),
                 Err(ended) if repeats.allow(&ended) => tokio::time::sleep(jitter(repeats.conflicts)).await,
                 Err(ended) => return give_up(jobs, &ended.failure),
             }
         }
+    }
+
+    /// After a lock that was not granted: first the orders are tried item by item, then those that waited again are left to another writer.
+    fn set_aside(&mut self, jobs: Vec<Job>) -> Vec<Vec<Job>> {
+        let mut groups = by_items(jobs);
+        if groups.len() > 1 {
+            return groups;
+        }
+        if let (Some(aside), Some(stuck)) = (&mut self.aside, groups.pop()) {
+            aside.take(stuck);
+        }
+        Vec::new()
     }
 
     async fn attempt(&mut self, jobs: &mut [Job]) -> Result<Vec<Verdict>, Ended> {
@@ -266,22 +293,22 @@ impl Repeats {
     }
 }
 
-fn settle(jobs: Vec<Job>, verdicts: Vec<Verdict>) -> Vec<Job> {
+fn settle(jobs: Vec<Job>, verdicts: Vec<Verdict>) -> Vec<Vec<Job>> {
     let mut alone = Vec::new();
     for (job, verdict) in jobs.into_iter().zip(verdicts) {
         match verdict {
             Verdict::Is(written) => job.answer.give(Ok(written)),
-            Verdict::Alone => alone.push(job),
+            Verdict::Alone => alone.push(vec![job]),
         }
     }
     alone
 }
 
 /// A row that was refused may be any one of several: each gets a transaction of its own. Otherwise nothing was written.
-fn give_up(jobs: Vec<Job>, failure: &Failure) -> Vec<Job> {
+fn give_up(jobs: Vec<Job>, failure: &Failure) -> Vec<Vec<Job>> {
     let of_a_row = matches!(failure, Failure::Broken { .. } | Failure::Refused { .. }) && !failure.is_transient();
     if of_a_row && jobs.len() > 1 {
-        return jobs;
+        return jobs.into_iter().map(|job| vec![job]).collect();
     }
     for job in jobs {
         job.answer.give(Err(failure.clone().into_error(ACT)));

@@ -7,7 +7,7 @@ use sqlx::mysql::MySqlRow;
 use super::connection::Connection;
 use super::failure::Failure;
 use super::unit::Unit;
-use super::{DeltaEvent, Ledger, LedgerError, OutboxDepth, rows, sql};
+use super::{DeadMessage, DeltaEvent, Ledger, LedgerError, OutboxDepth, rows, sql};
 
 impl Ledger {
     /// Takes at most `limit` increases that are due, for `lease`: nobody else gets them before it ends.
@@ -35,6 +35,14 @@ impl Ledger {
     /// `Failed`: it could not be read.
     pub async fn outbox_depth(&self) -> Result<OutboxDepth, LedgerError> {
         self.work(ReadDepth).await
+    }
+
+    /// At most `limit` messages that were given up, oldest first.
+    ///
+    /// # Errors
+    /// `Failed`: they could not be read.
+    pub async fn dead_messages(&self, limit: u32) -> Result<Vec<DeadMessage>, LedgerError> {
+        self.request(ReadDead { limit }).await
     }
 
     /// DEAD → NEW, with its attempts counted from 0 again. False if it is no DEAD deduct.
@@ -130,19 +138,47 @@ impl Unit for ReadDepth {
         let reply = connection.query(read.into()).await?;
         let mut depth = OutboxDepth::default();
         for row in reply.rows(0) {
-            let found = rows::count(row, "found")?;
+            let (found, oldest) = (rows::count(row, "found")?, rows::count(row, "oldest_ms")?);
             match (rows::text(row, "status")?.as_str(), rows::text(row, "event_type")?.as_str()) {
-                ("DEAD", _) => {
-                    depth.dead += found;
-                    continue;
-                }
-                (_, "DEDUCT_STOCK_DB") => depth.deducts += found,
-                _ => depth.deltas += found,
+                ("DEAD", _) => depth.dead += found,
+                (_, "DEDUCT_STOCK_DB") => (depth.deducts, depth.oldest_deduct_ms) = (found, oldest),
+                _ => (depth.deltas, depth.oldest_delta_ms) = (found, oldest),
             }
-            depth.oldest_ms = depth.oldest_ms.max(rows::count(row, "oldest_ms")?);
         }
         Ok(depth)
     }
+}
+
+struct ReadDead {
+    limit: u32,
+}
+
+impl Unit for ReadDead {
+    const ACT: &'static str = "read dead messages";
+    const REPEATABLE: bool = true;
+    type Output = Vec<DeadMessage>;
+
+    async fn run(&self, connection: &mut Connection) -> Result<Vec<DeadMessage>, Failure> {
+        let read = format!(
+            "SELECT id, order_id, store_id, product_id, sku_id, quantity, attempts, last_error, \
+             CAST(GREATEST(TIMESTAMPDIFF(MICROSECOND, created_at, NOW(3)), 0) DIV 1000 AS SIGNED) AS age_ms \
+             FROM outbox WHERE status = 'DEAD' ORDER BY id LIMIT {}",
+            self.limit
+        );
+        connection.query(read).await?.rows(0).iter().map(dead_message).collect()
+    }
+}
+
+fn dead_message(row: &MySqlRow) -> Result<DeadMessage, Failure> {
+    Ok(DeadMessage {
+        id: rows::int(row, "id")?,
+        order: rows::parsed(row, "order_id")?,
+        item: rows::item(row)?,
+        quantity: rows::count(row, "quantity")?,
+        attempts: rows::count(row, "attempts")?,
+        why: rows::text(row, "last_error")?,
+        age_ms: rows::count(row, "age_ms")?,
+    })
 }
 
 struct Requeue {

@@ -110,8 +110,10 @@ impl Rebuild {
     fn open_epoch(&self, epoch: Epoch, mode: Mode, base: i64) -> String {
         let (item, mode) = (sql::item_is(self.request.item), mode.name());
         let (incarnation, reason) = (sql::text(&self.request.incarnation, 96), sql::text(self.request.reason, 64));
+        // A mode that somebody asks for is there to stay; whatever keeps the mode keeps the way back too.
+        let stays = if self.request.mode.is_some() { "returns_to = NULL, " } else { "" };
         format!(
-            "UPDATE inventory_epoch SET epoch = {epoch}, mode = '{mode}', base = {base}, incarnation = {incarnation}, \
+            "UPDATE inventory_epoch SET epoch = {epoch}, mode = '{mode}', {stays}base = {base}, incarnation = {incarnation}, \
              reason = {reason} WHERE {item}"
         )
     }
@@ -135,14 +137,14 @@ async fn unbalanced(connection: &mut Connection, item: Item) -> Result<Option<Re
 }
 
 /// The barrier: all shards, in their order.
-async fn lock_epoch(connection: &mut Connection, item: Item) -> Result<Option<EpochState>, Failure> {
+pub(super) async fn lock_epoch(connection: &mut Connection, item: Item) -> Result<Option<EpochState>, Failure> {
     let item = sql::item_is(item);
     let lock = format!("SELECT epoch, mode FROM inventory_epoch WHERE {item} ORDER BY shard FOR UPDATE");
     connection.begin(&lock).await?.rows(0).first().map(rows::epoch_state).transpose()
 }
 
 /// Moves the balance for every sale whose deduct is still to come, so that the balance alone can guard from now on.
-async fn flush(connection: &mut Connection, item: Item) -> Result<(), Failure> {
+pub(super) async fn flush(connection: &mut Connection, item: Item) -> Result<(), Failure> {
     let item = sql::item_is(item);
     let open = connection
         .query(format!(
@@ -170,7 +172,7 @@ fn open_sales(open: &Reply) -> Result<(Vec<i64>, i64), Failure> {
 }
 
 /// One statement is one snapshot, taken after the lock: nothing of an older epoch can commit any more.
-async fn read_base(connection: &mut Connection, item: Item) -> Result<i64, Failure> {
+pub(super) async fn read_base(connection: &mut Connection, item: Item) -> Result<i64, Failure> {
     let item = sql::item_is(item);
     let reply = connection
         .query(format!(

@@ -12,6 +12,8 @@ use super::pool::Pool;
 use super::unit::{self, Unit};
 use super::{LedgerError, LedgerSettings, NewOrder, Written, boot, self_test};
 
+/// Longest wait for a lock of a batch of orders, seconds: then the orders of the item that is locked go apart.
+const WRITER_LOCK_WAIT_S: u32 = 1;
 /// Longest wait for a lock of a request, seconds.
 const REQUEST_LOCK_WAIT_S: u32 = 3;
 /// Longest wait for a lock of a worker, seconds.
@@ -34,6 +36,8 @@ struct Shared {
     writer: OrderWriter,
     /// Orders whose id somebody else may be writing right now: they wait for that one, and nobody else should wait with them.
     contested: OrderWriter,
+    /// Orders of items that somebody has locked for longer than a moment.
+    aside: OrderWriter,
     /// As many as either queue holds, so that an order with a seat finds room in both.
     seats: Arc<Semaphore>,
     seat_count: usize,
@@ -72,11 +76,18 @@ impl Ledger {
             self_test::run(&requests, flavour).await?;
         }
         let seat_count = settings.writer_queue.max(1);
+        let writers = plain.session(flavour, WRITER_LOCK_WAIT_S);
+        let aside = OrderWriter::start(&LedgerSettings { writer_connections: 1, ..settings.clone() }, &requests, None);
         let shared = Shared {
             seats: Arc::new(Semaphore::new(seat_count)),
             seat_count,
-            writer: OrderWriter::start(&settings, &requests),
-            contested: OrderWriter::start(&LedgerSettings { batch_max: 1, writer_connections: 1, ..settings.clone() }, &requests),
+            writer: OrderWriter::start(&settings, &writers, Some(&aside)),
+            contested: OrderWriter::start(
+                &LedgerSettings { batch_max: 1, writer_connections: 1, ..settings.clone() },
+                &writers,
+                Some(&aside),
+            ),
+            aside,
             requests: Pool::new(requests, settings.request_connections),
             workers: Pool::new(workers, settings.worker_connections),
         };
@@ -114,7 +125,7 @@ impl Ledger {
     /// Orders waiting for a writer.
     #[must_use]
     pub fn writer_queue_len(&self) -> usize {
-        self.shared.writer.len() + self.shared.contested.len()
+        self.shared.writer.len() + self.shared.contested.len() + self.shared.aside.len()
     }
 
     /// Whether MySQL answers.
@@ -128,6 +139,7 @@ impl Ledger {
     /// Writes what is queued, waits for units under way, and closes all connections; each wait is bounded by ten seconds.
     pub async fn close(&self) {
         tokio::join!(self.shared.writer.close(CLOSE_LIMIT), self.shared.contested.close(CLOSE_LIMIT));
+        self.shared.aside.close(CLOSE_LIMIT).await;
         self.shared.requests.close(CLOSE_LIMIT).await;
         self.shared.workers.close(CLOSE_LIMIT).await;
     }

@@ -9,7 +9,7 @@ use super::connection::{Connection, reply_of};
 use super::keys::Key;
 use super::reply::Reply;
 use super::script::{INSTALL, Invocation, PROBE, Script};
-use super::{Installed, StockError, StockSettings};
+use super::{Installed, Probe, StockError, StockSettings};
 use crate::domain::{Epoch, Item};
 
 /// A connection of its own, closed when this is dropped.
@@ -43,6 +43,15 @@ impl Installer {
     pub async fn probe_epoch(&self, item: Item) -> Result<Epoch, StockError> {
         let invocation = Invocation { keys: &probe_keys(item, &[]), arguments: &[&0, &0], members: &[] };
         Ok(read_probe(&self.call(&PROBE, &invocation).await?)?.epoch)
+    }
+
+    /// Looks at the counter, at no more than `limit` locks of any age, and at whether each increase of `events` was applied.
+    ///
+    /// # Errors
+    /// `NotExecuted` or `Unknown`; for a look, both mean "not seen".
+    pub async fn look(&self, item: Item, limit: u32, events: &[String]) -> Result<Probe, StockError> {
+        let invocation = Invocation { keys: &probe_keys(item, events), arguments: &[&0, &limit], members: &[] };
+        read_probe(&self.call(&PROBE, &invocation).await?)
     }
 
     /// Opens `epoch` with `base` units. Takes the installer, because an epoch is installed at most once: after an error of

@@ -7,13 +7,16 @@ use super::{Round, WorkerSettings};
 use crate::domain::{Epoch, Item, Member};
 use crate::flow::{Flow, Refusal};
 use crate::ledger::Settled;
+use crate::metrics::Finding;
 
 pub(super) async fn round(flow: &Flow, settings: &WorkerSettings) -> Result<Round, Refusal> {
-    let batch = flow.ledger().deduct_batch(settings.batch).await?;
+    let batch = flow.ledger().deduct_batch(settings.batch).await.inspect_err(|_| flow.metrics().count("deduct_batch", "failed"))?;
+    flow.metrics().count_many("deduct_batch", "committed", u64::from(batch.events > 0));
     flow.metrics().count_many("deduct", "settled", batch.settled.len() as u64);
     flow.metrics().count_many("deduct", "guard_refused", batch.refused.len() as u64);
     flow.metrics().count_many("deduct", "dead", batch.dead);
     for item in &batch.refused {
+        flow.metrics().found(Finding::GuardRefused);
         tracing::error!(%item, "the ledger does not cover a committed order: ledger breach");
     }
     let mut locks: BTreeMap<(Item, Epoch), Vec<Member>> = BTreeMap::new();

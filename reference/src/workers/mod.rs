@@ -7,7 +7,9 @@ mod deduct;
 mod delta;
 mod expiry;
 mod housekeeping;
+mod reconciler;
 mod resolver;
+mod returning;
 
 use std::future::Future;
 use std::time::Duration;
@@ -30,10 +32,14 @@ pub struct WorkerSettings {
     pub resolver_grace: Duration,
     /// Pause between two sweeps of the resolver over all items.
     pub resolver_pause: Duration,
+    /// Pause of the reconciler between two items.
+    pub audit_every: Duration,
     /// An increase claimed by a worker that died is claimed again after this.
     pub delta_lease: Duration,
     /// DONE rows of the outbox are deleted after this.
     pub outbox_kept: Duration,
+    /// An item that left Redis goes back once Redis has been well, and the item away, for this long.
+    pub return_after: Duration,
 }
 
 impl Default for WorkerSettings {
@@ -43,8 +49,10 @@ impl Default for WorkerSettings {
             poll: (Duration::from_millis(20), Duration::from_millis(500)),
             resolver_grace: Duration::from_secs(10),
             resolver_pause: Duration::from_secs(1),
+            audit_every: Duration::from_secs(1),
             delta_lease: Duration::from_secs(5),
             outbox_kept: Duration::from_secs(7 * 24 * 3_600),
+            return_after: Duration::from_secs(30),
         }
     }
 }
@@ -68,6 +76,8 @@ pub fn start(flow: &Flow, settings: &WorkerSettings, stop: &CancellationToken) -
     let poll = settings.poll;
     let every_second = (Duration::from_secs(1), Duration::from_secs(1));
     let sweep = (settings.resolver_pause, settings.resolver_pause);
+    // Several looks in the time that Redis must be well, at most one a second.
+    let feel = (settings.return_after / 10).clamp(Duration::from_millis(20), Duration::from_secs(1));
     macro_rules! start {
         ($name:literal, $poll:expr, $round:path) => {
             let (flow, settings, stop) = (flow.clone(), settings.clone(), stop.clone());
@@ -76,9 +86,16 @@ pub fn start(flow: &Flow, settings: &WorkerSettings, stop: &CancellationToken) -
     }
     start!("deduct", poll, deduct::round);
     start!("delta", poll, delta::round);
-    start!("resolver", sweep, resolver::round);
     start!("expiry", every_second, expiry::round);
     start!("housekeeping", every_second, housekeeping::round);
+    start!("return", (feel, feel), returning::round);
+    // These two remember something from round to round.
+    let (shared, unready) = (settings.clone(), resolver::Unready::default());
+    let own = (flow.clone(), stop.clone());
+    workers.spawn(async move { repeat("resolver", &own.0, sweep, &own.1, || resolver::round(&own.0, &shared, &unready)).await });
+    let (own, cursor) = ((flow.clone(), stop.clone()), reconciler::Cursor::default());
+    let pace = (settings.audit_every, settings.audit_every);
+    workers.spawn(async move { repeat("reconciler", &own.0, pace, &own.1, || reconciler::round(&own.0, &cursor)).await });
     workers
 }
 

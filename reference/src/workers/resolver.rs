@@ -4,13 +4,20 @@
 //! One round sweeps all items, page by page, a few at a time. A dead counter must not wait for the next order: one that stands at 0 refuses
 //! every order before any could notice its epoch.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::{Round, WorkerSettings};
+use crate::clock;
 use crate::domain::Item;
 use crate::flow::{Flow, Refusal};
 use crate::ledger::{EpochState, Mode};
+use crate::metrics::{ItemReading, SweepReading};
+use crate::stock::Probe;
 
 /// Items in a page of the sweep.
 const PAGE: u32 = 500;
@@ -21,22 +28,47 @@ const LOCKS_MAX: u32 = 100;
 /// Times that one item is gone over in one round, while it has more old locks than fit into one.
 const PASSES_MAX: u32 = 50;
 
-pub(super) async fn round(flow: &Flow, settings: &WorkerSettings) -> Result<Round, Refusal> {
+/// Since when counters have not been able to admit, over all sweeps.
+#[derive(Debug, Default)]
+pub(super) struct Unready(Mutex<HashMap<Item, Instant>>);
+
+impl Unready {
+    /// For how long the item has not been able to admit, now that it was seen.
+    fn seen(&self, item: Item, ready: bool) -> Duration {
+        let mut since = self.lock();
+        if ready {
+            since.remove(&item);
+            return Duration::ZERO;
+        }
+        let now = clock::now();
+        now.duration_since(*since.entry(item).or_insert(now))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Item, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) async fn round(flow: &Flow, settings: &WorkerSettings, unready: &Unready) -> Result<Round, Refusal> {
     let mut after = None;
     let mut sweep = Sweep::default();
     loop {
         let items = flow.ledger().items(after, PAGE).await?;
-        let looks = stream::iter(items.iter().copied()).map(|(item, state)| look_after(flow, settings, item, state));
+        let looks = stream::iter(items.iter().copied()).map(|(item, state)| async move {
+            let look = look_after(flow, settings, item, state).await;
+            (ItemReading { not_ready: unready.seen(item, look.ready), ..look.reading }, look.result)
+        });
+        // In their order, so that the same items are listed each time.
         looks
-            .buffer_unordered(AT_ONCE)
-            .for_each(|result| {
-                sweep.add(result);
+            .buffered(AT_ONCE)
+            .for_each(|(reading, result)| {
+                sweep.add(reading, result);
                 std::future::ready(())
             })
             .await;
         match items.last() {
             Some((last, _)) if items.len() == PAGE as usize => after = Some(*last),
-            _ => return sweep.end(),
+            _ => return sweep.end(flow),
         }
     }
 }
@@ -44,19 +76,22 @@ pub(super) async fn round(flow: &Flow, settings: &WorkerSettings) -> Result<Roun
 /// What a sweep found. One item that fails does not keep it from the others.
 #[derive(Default)]
 struct Sweep {
+    reading: SweepReading,
     settled: u64,
     failed: Option<Refusal>,
 }
 
 impl Sweep {
-    fn add(&mut self, result: Result<u64, Refusal>) {
+    fn add(&mut self, reading: ItemReading, result: Result<u64, Refusal>) {
+        self.reading.add(reading);
         match result {
             Ok(settled) => self.settled += settled,
             Err(refusal) => self.failed = Some(refusal),
         }
     }
 
-    fn end(self) -> Result<Round, Refusal> {
+    fn end(self, flow: &Flow) -> Result<Round, Refusal> {
+        flow.metrics().swept(self.reading);
         match self.failed {
             Some(refusal) => Err(refusal),
             None if self.settled == 0 => Ok(Round::Idle),
@@ -65,24 +100,75 @@ impl Sweep {
     }
 }
 
-/// Sees to the counter of one item and settles its old locks. Where Redis has no part, there is nothing to see to.
-async fn look_after(flow: &Flow, settings: &WorkerSettings, item: Item, state: EpochState) -> Result<u64, Refusal> {
-    if matches!(state.mode, Mode::Db | Mode::Closed) {
-        return Ok(0);
+/// What became of one item.
+struct Look {
+    reading: ItemReading,
+    ready: bool,
+    result: Result<u64, Refusal>,
+}
+
+impl Look {
+    /// What the first look at Redis showed.
+    fn note(&mut self, probe: &Probe) {
+        self.reading.locks = probe.lock_count;
+        // The oldest comes first, and only those beyond the grace come at all.
+        let age = probe.locks.first().map(|oldest| probe.now_ms.saturating_sub(oldest.since_ms));
+        self.reading.overdue = age.map(Duration::from_millis).unwrap_or_default();
     }
+}
+
+/// Sees to the counter of one item and settles its old locks. Where Redis has no part, there is nothing to see to.
+async fn look_after(flow: &Flow, settings: &WorkerSettings, item: Item, state: EpochState) -> Look {
+    let (epoch, mode) = (state.epoch, state.mode);
+    let reading = ItemReading { item, epoch, mode, locks: 0, overdue: Duration::ZERO, not_ready: Duration::ZERO };
+    let mut look = Look { reading, ready: true, result: Ok(0) };
+    if matches!(mode, Mode::Db | Mode::Closed) {
+        return look;
+    }
+    let result = settle_old(flow, settings, state, &mut look).await;
+    look.result = result;
+    look.reading.overdue = look.reading.overdue.saturating_sub(settings.resolver_grace);
+    flow.metrics().count_many("resolver", "settled", *look.result.as_ref().unwrap_or(&0));
+    look
+}
+
+async fn settle_old(flow: &Flow, settings: &WorkerSettings, state: EpochState, look: &mut Look) -> Result<u64, Refusal> {
+    let item = look.reading.item;
     let mut settled = 0;
-    for _ in 0..PASSES_MAX {
+    for pass in 0..PASSES_MAX {
+        look.ready = false;
         let probe = flow.stock().probe(item, settings.resolver_grace, Some(LOCKS_MAX), &[]).await?;
+        if pass == 0 {
+            look.note(&probe);
+        }
         if probe.unready.is_some() || probe.epoch != state.epoch {
             // Its locks are void with the rebuild. One that is under way is waited for, not repeated.
             flow.ensure_ready(item, "resolver").await?;
+            look.ready = true;
             return Ok(settled);
         }
+        look.ready = true;
         settled += flow.settle(item, probe.epoch, &probe.locks).await?;
         if probe.locks.len() < LOCKS_MAX as usize {
             break;
         }
     }
-    flow.metrics().count_many("resolver", "settled", settled);
     Ok(settled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_without_a_counter_is_counted_from_the_first_sweep_that_missed_it() {
+        let (unready, item) = (Unready::default(), Item::new(1, 1, 1).unwrap());
+        assert_eq!(unready.seen(item, true), Duration::ZERO);
+        let first = unready.seen(item, false);
+        let started = clock::now();
+        while clock::now().duration_since(started) < Duration::from_millis(2) {}
+        assert!(unready.seen(item, false) > first);
+        assert_eq!(unready.seen(item, true), Duration::ZERO);
+        assert!(unready.lock().is_empty());
+    }
 }

@@ -225,6 +225,7 @@ impl Workers {
             poll: (Duration::from_millis(5), Duration::from_millis(20)),
             resolver_grace: grace,
             resolver_pause: Duration::from_millis(20),
+            audit_every: Duration::from_millis(50),
             delta_lease: Duration::from_millis(300),
             ..WorkerSettings::default()
         };

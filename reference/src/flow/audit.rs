@@ -1,0 +1,175 @@
+//! AUDIT: Redis beside MySQL, exact under traffic, and the balance beside its rows. A difference is recorded and a new epoch opened in the
+//! same transaction; a balance that is not the sum of its rows is told, never "corrected" from the sum.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::sync::Mutex;
+
+use super::{Flow, Refusal};
+use crate::clock;
+use crate::domain::Item;
+use crate::ledger::{AuditRequest, Audited, Comparison, EpochState, LedgerCheck, LedgerError, Look, Sight};
+use crate::metrics::Finding;
+use crate::stock::{Installer, Probe, StockError};
+
+/// Longest look at Redis. The item's orders wait for it.
+const LOOK_MAX: Duration = Duration::from_millis(500);
+/// Locks of one item beyond which it is too busy to be audited.
+const LOCKS_MAX: u32 = 20_000;
+
+/// What an audit of one item found and did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditReport {
+    /// The item.
+    pub item: Item,
+    /// Redis beside MySQL.
+    pub audited: Audited,
+    /// The balance beside its rows, of a later instant.
+    pub ledger: LedgerCheck,
+    /// Whether the counter of the epoch that corrects a difference stands in Redis.
+    pub installed: bool,
+}
+
+impl AuditReport {
+    /// The word under which it is counted.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match &self.audited {
+            Audited::UnknownItem | Audited::NoPart { .. } => "no_part",
+            Audited::NotComparable { .. } => "not_comparable",
+            Audited::Compared(comparison) if comparison.findings.is_empty() => "in_balance",
+            Audited::Compared(_) => "difference",
+        }
+    }
+}
+
+impl Flow {
+    /// Audits one item; `correct` also repairs what Redis has wrong. Orders of the item wait for one look at Redis.
+    ///
+    /// Dropping the future is safe: an epoch that was opened and not installed admits nothing, and the next touch rebuilds.
+    ///
+    /// # Errors
+    /// No such item, or MySQL gave no answer. A Redis that gives none is a report, not an error.
+    pub async fn audit(&self, item: Item, correct: bool) -> Result<AuditReport, Refusal> {
+        let started = clock::now();
+        let installer = self.stock.installer().await;
+        let incarnation = installer.as_ref().map(|installer| installer.incarnation().to_owned()).unwrap_or_default();
+        let (slot, look) = look(item, installer);
+        let audited = match self.ledger.audit(AuditRequest { item, look, incarnation, correct }).await {
+            Err(error @ LedgerError::Unknown { .. }) => {
+                // Perhaps an epoch was opened, and nothing may be installed in it.
+                let _next_touch_looks_again = self.ensure_ready(item, "audit").await;
+                return Err(error.into());
+            }
+            other => other?,
+        };
+        let Some(ledger) = self.ledger.check_item(item).await? else {
+            return Err(Refusal::UnknownSku { item });
+        };
+        let installed = self.finish_audit(item, &audited, slot).await;
+        let report = AuditReport { item, audited, ledger, installed };
+        self.tell(&report);
+        self.metrics.count("audit", report.word());
+        self.metrics.time("audit", started);
+        Ok(report)
+    }
+
+    /// Installs the counter of an epoch that was opened.
+    async fn finish_audit(&self, item: Item, audited: &Audited, slot: Slot) -> bool {
+        let Audited::Compared(comparison) = audited else {
+            return false;
+        };
+        let Some(state) = comparison.opened else {
+            return false;
+        };
+        self.metrics.count("rebuild", "audit");
+        self.sold_out.forget(item);
+        let installer = slot.lock().await.take();
+        match self.install(item, installer, state, comparison.available).await {
+            Ok(Some(EpochState { .. })) => true,
+            _ => self.ensure_ready(item, "audit").await.is_ok(),
+        }
+    }
+
+    fn tell(&self, report: &AuditReport) {
+        let AuditReport { item, ledger, .. } = report;
+        let mut drift = None;
+        if let Audited::Compared(comparison) = &report.audited {
+            drift = Some(comparison.drift());
+            for finding in &comparison.findings {
+                self.metrics.found(*finding);
+                tell_finding(*item, *finding, comparison);
+            }
+        }
+        self.metrics.audited(*item, drift, ledger.difference());
+        if !ledger.is_sound() {
+            let LedgerCheck { current, locked, booked, open } = ledger;
+            tracing::error!(%item, current, locked, booked, open, "the balance is not what the rows of the ledger say");
+        }
+    }
+
+    /// An order was admitted by Redis and refused by the balance: Redis promised too much. Tells it, and audits the item.
+    pub(super) fn over_promised(&self, item: Item) {
+        self.metrics.found(Finding::GuardRefused);
+        // One audit at a time is enough: it corrects what all of them would.
+        let Ok(permit) = Arc::clone(&self.auditing).try_acquire_owned() else {
+            return;
+        };
+        let flow = self.clone();
+        tokio::spawn(async move {
+            let _permit = permit;
+            if let Err(refusal) = flow.audit(item, true).await {
+                tracing::warn!(%item, %refusal, "audit of an item that promised too much");
+            }
+        });
+    }
+}
+
+fn tell_finding(item: Item, finding: Finding, comparison: &Comparison) {
+    let (drift, stock, available) = (comparison.drift(), comparison.stock, comparison.available);
+    let (held, on_their_way) = (comparison.held(), comparison.on_their_way());
+    let corrected = comparison.opened.is_some();
+    let finding = finding.name();
+    tracing::error!(%item, finding, drift, stock, held, on_their_way, available, corrected, "an audit found a breach");
+}
+
+/// The connection that looks, and that installs afterwards: both must go to one process.
+type Slot = Arc<Mutex<Option<Installer>>>;
+
+fn look(item: Item, installer: Result<Installer, StockError>) -> (Slot, Look) {
+    let (installer, unreachable) = match installer {
+        Ok(installer) => (Some(installer), String::new()),
+        Err(error) => (None, error.to_string()),
+    };
+    let slot: Slot = Arc::new(Mutex::new(installer));
+    let inside = Arc::clone(&slot);
+    let look = move |events: Vec<String>| {
+        let (slot, unreachable) = (Arc::clone(&inside), unreachable.clone());
+        async move {
+            let slot = slot.lock().await;
+            let installer = slot.as_ref().ok_or(unreachable)?;
+            let probe = tokio::time::timeout(LOOK_MAX, installer.look(item, LOCKS_MAX, &events)).await;
+            let probe = probe.map_err(|_| format!("Redis gave no answer within {LOOK_MAX:?}"))?;
+            sight(probe.map_err(|error| error.to_string())?)
+        }
+        .boxed()
+    };
+    (slot, Arc::new(look))
+}
+
+fn sight(probe: Probe) -> Result<Sight, String> {
+    let seen = probe.locks.len() as u64;
+    if probe.lock_count > u64::from(LOCKS_MAX) {
+        return Err(format!("{} locks are unresolved, more than {LOCKS_MAX}", probe.lock_count));
+    }
+    Ok(Sight {
+        unready: probe.unready.map(|why| format!("{why:?}")),
+        epoch: probe.epoch,
+        stock: probe.stock,
+        foreign: probe.lock_count.saturating_sub(seen),
+        locks: probe.locks.into_iter().map(|lock| lock.member).collect(),
+        applied: probe.applied,
+    })
+}

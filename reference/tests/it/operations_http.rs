@@ -1,0 +1,262 @@
+//! The operator's routes: behind the token, looking before they change, and each the same when it is called again. The rules of the alerts
+//! read series that are really there, and no secret is in any log.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use std::process::{Command, Stdio};
+
+use reference::alerts::{RULES, samples};
+use serde_json::{Value, json};
+
+use crate::http_bench::{Service, TOKEN, exchange, get, none, order, request};
+use crate::ledger_bench::{connect, execute};
+use crate::stock_fixture::{OwnRedis, free_port, until};
+use crate::support::{fresh_database, stores};
+
+/// Every route of the operator, with a body that it takes.
+const ROUTES: [(&str, &str, &str); 9] = [
+    ("POST", "/admin/items/1/1/1/audit", "{}"),
+    ("POST", "/admin/items/1/1/1/rebuild", "{}"),
+    ("POST", "/admin/items/1/1/1/mode", r#"{"mode":"DB"}"#),
+    ("POST", "/admin/repair", "{}"),
+    ("POST", "/admin/orders/o/resolve", "{}"),
+    ("GET", "/admin/outbox/dead", ""),
+    ("POST", "/admin/outbox/1/requeue", ""),
+    ("GET", "/admin/alerts", ""),
+    ("GET", "/metrics", ""),
+];
+
+async fn ask(service: &Service, method: &str, path: &str, body: &str) -> crate::http_bench::Reply {
+    let head = [format!("Authorization: Bearer {TOKEN}"), "Content-Type: application/json".into()];
+    exchange(service.admin, &request(method, path, &head, body)).await
+}
+
+async fn tool(service: &Service, path: &str, body: &Value) -> Value {
+    let reply = ask(service, "POST", path, &body.to_string()).await;
+    assert_eq!(reply.status, 200, "{path}: {reply:?}");
+    reply.json()
+}
+
+#[tokio::test]
+async fn operators_routes_need_the_token_and_are_not_public() {
+    let service = Service::start().await;
+    for (method, path, body) in ROUTES {
+        let head = ["Content-Type: application/json".to_owned()];
+        let without = exchange(service.admin, &request(method, path, &head, body)).await;
+        assert_eq!(without.error(), none(401, "unauthorized"), "{path}");
+        let public = exchange(service.public, &request(method, path, &head, body)).await;
+        assert_eq!(public.error(), none(404, "not_found"), "{path}");
+    }
+    assert_eq!(ask(&service, "POST", "/admin/items/1/1/1/audit", "{}").await.error(), none(404, "unknown_sku"));
+    for (path, body) in [
+        ("/admin/items/1/1/1/mode", r#"{"mode":"FAST"}"#),
+        ("/admin/repair", r#"{"limit":0}"#),
+        ("/admin/repair", r#"{"after":"1:1"}"#),
+        ("/admin/items/1/1/1/audit", r#"{"dry":false}"#),
+        ("/admin/outbox/0/requeue", ""),
+        ("/admin/items/1/1/1/rebuild", r#"{"seen_epoch":9223372036854775808}"#),
+    ] {
+        assert_eq!(ask(&service, "POST", path, body).await.error(), none(422, "invalid"), "{path} {body}");
+    }
+}
+
+#[tokio::test]
+async fn the_tools_look_first_and_do_nothing_the_second_time() {
+    let service = Service::with(&["--audit-every-ms=3600000"]).await;
+    let item = service.item(10).await;
+    assert_eq!(service.create(&order("o", item, 4)).await.status, 201);
+    let of_item = format!("/admin/items/{}/{}/{}", item.store, item.product, item.sku);
+    let found = tool(&service, &format!("{of_item}/audit"), &json!({})).await;
+    assert_eq!((&found["result"], &found["redis_and_ledger"]["drift"]), (&json!("in_balance"), &json!(0)), "{found}");
+    assert_eq!(found["ledger"]["sound"], json!(true), "{found}");
+
+    let first = tool(&service, &format!("{of_item}/rebuild"), &json!({ "seen_epoch": 1 })).await;
+    assert_eq!((&first["epoch"], &first["changed"]), (&json!(2), &json!(true)));
+    let second = tool(&service, &format!("{of_item}/rebuild"), &json!({ "seen_epoch": 1 })).await;
+    assert_eq!((&second["epoch"], &second["changed"]), (&json!(2), &json!(false)));
+    let strict = tool(&service, &format!("{of_item}/mode"), &json!({ "mode": "STRICT" })).await;
+    assert_eq!((&strict["mode"], &strict["changed"]), (&json!("STRICT"), &json!(true)));
+    assert_eq!(tool(&service, &format!("{of_item}/mode"), &json!({ "mode": "STRICT" })).await["changed"], json!(false));
+    assert_eq!(service.left(item).await, 6);
+
+    let resolved = tool(&service, "/admin/orders/nobody/resolve", &json!({ "dry_run": false })).await;
+    assert_eq!(resolved, json!({ "order_id": "nobody", "status": null, "locks": [], "done": false }));
+    let repaired = tool(&service, "/admin/repair", &json!({ "dry_run": false })).await;
+    assert_eq!((&repaired["looked_at"], &repaired["next"]), (&json!(1), &Value::Null), "{repaired}");
+    let page = tool(&service, "/admin/repair", &json!({ "limit": 1 })).await;
+    assert_eq!(page["next"], json!(item.to_string()));
+}
+
+#[tokio::test]
+async fn a_dead_message_pages_and_is_listed_with_its_reason_until_it_is_requeued() {
+    let service = Service::with(&["--worker-poll-max-ms=20"]).await;
+    let item = service.item(10).await;
+    let mut sql = connect(&service.mysql_url).await;
+    // The fence keeps the order waiting until its message can be broken in the same breath.
+    execute(&mut sql, "CREATE TRIGGER broken BEFORE INSERT ON outbox FOR EACH ROW SET NEW.quantity = NEW.quantity + 1").await;
+    assert_eq!(service.create(&order("o", item, 2)).await.status, 201);
+    execute(&mut sql, "DROP TRIGGER broken").await;
+    until("the message is dead", async || {
+        let dead = ask(&service, "GET", "/admin/outbox/dead", "").await.json();
+        dead["messages"][0]["reason"] == json!("the SALE row is of 2 units, the message of 3")
+    })
+    .await;
+    until("it pages", async || alert(&service, "HoldfastOutboxDead").await["state"] == json!("firing")).await;
+    let paged = alert(&service, "HoldfastOutboxDead").await;
+    assert_eq!((&paged["severity"], &paged["value"]), (&json!("page"), &json!(1.0)), "{paged}");
+    let row = ask(&service, "GET", "/admin/outbox/dead", "").await.json()["messages"][0]["row"].as_i64().unwrap();
+    execute(&mut sql, &format!("UPDATE outbox SET quantity = 2 WHERE id = {row}")).await;
+    let path = format!("/admin/outbox/{row}/requeue");
+    assert_eq!(ask(&service, "POST", &path, "").await.json(), json!({ "row": row, "requeued": true }));
+    assert_eq!(ask(&service, "POST", &path, "").await.json(), json!({ "row": row, "requeued": false }));
+    until("the page is over", async || alert(&service, "HoldfastOutboxDead").await["state"] == json!("inactive")).await;
+    assert_eq!(ask(&service, "GET", "/admin/outbox/dead", "").await.json(), json!({ "messages": [] }));
+}
+
+async fn alert(service: &Service, name: &str) -> Value {
+    let told = ask(service, "GET", "/admin/alerts", "").await.json();
+    let all = told["alerts"].as_array().unwrap();
+    all.iter().find(|alert| alert["name"] == json!(name)).cloned().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn every_rule_reads_series_that_a_running_service_has() {
+    let service = Service::with(&["--audit-every-ms=10"]).await;
+    let item = service.item(10).await;
+    assert_eq!(service.create(&order("o", item, 1)).await.status, 201);
+    let missing = async || {
+        let text = ask(&service, "GET", "/metrics", "").await.body;
+        let there = samples(&text);
+        let selectors = RULES.iter().flat_map(|rule| rule.measure.selectors().into_iter().map(|selector| (rule.name, selector)));
+        selectors.filter(|(_, selector)| !there.iter().any(|sample| selector.takes(sample))).collect::<Vec<_>>()
+    };
+    until("every selector finds a series", async || {
+        let missing = missing().await;
+        println!("{missing:?}");
+        missing.is_empty()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_document_that_is_served_is_the_one_in_the_tree() {
+    let service = Service::start().await;
+    for address in [service.public, service.admin] {
+        let served = get(address, "/openapi.json").await;
+        assert!(served.head.contains("content-type: application/json"), "{}", served.head);
+        assert_eq!(served.body, include_str!("../../openapi.json"));
+    }
+}
+
+#[test]
+fn the_document_has_every_route_of_the_sources_and_no_other() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
+    let mut routes = std::collections::BTreeSet::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for part in text.split(".route(").skip(1) {
+            let path = part.split('"').nth(1).unwrap().to_owned();
+            let call = part.split("\n").take(3).collect::<String>();
+            let method = ["get(", "post(", "put(", "delete("].into_iter().find(|method| call.contains(method)).unwrap();
+            routes.insert((path, method.trim_end_matches('(').to_owned()));
+        }
+    }
+    let document: Value = serde_json::from_str(include_str!("../../openapi.json")).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let told =
+        paths.iter().flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(|method| (path.clone(), method.clone())));
+    assert_eq!(told.collect::<std::collections::BTreeSet<_>>(), routes);
+}
+
+/// A process of the service that logs everything that it can.
+struct Loud {
+    child: std::process::Child,
+    log: std::path::PathBuf,
+}
+
+impl Loud {
+    fn start(redis_url: &str, mysql_url: &str, admin: u16, further: &[&str]) -> Self {
+        let log = std::env::temp_dir().join(format!("holdfast-log-{}", fresh_database()));
+        let file = std::fs::File::create(&log).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_reservation-service"))
+            .env("HOLDFAST_REDIS_URL", redis_url)
+            .env("HOLDFAST_MYSQL_URL", mysql_url)
+            .env("HOLDFAST_ADMIN_TOKEN", "Token-Sesame-3")
+            .env("RUST_LOG", "trace")
+            .arg(format!("--listen=127.0.0.1:{}", free_port()))
+            .arg(format!("--admin-listen=127.0.0.1:{admin}"))
+            .args(further)
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { child, log }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()
+    }
+}
+
+impl Drop for Loud {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_file(&self.log);
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_in_any_log_whether_it_works_or_fails() {
+    const SECRETS: [&str; 3] = ["Redis-Sesame-1", "Mysql-Sesame-2", "Token-Sesame-3"];
+    let redis = OwnRedis::start(&[]).await;
+    let user = fresh_database();
+    let mut root = connect(&fresh_root(&user).await).await;
+    execute(
+        &mut root,
+        &format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'Mysql-Sesame-2'; GRANT ALL ON `{user}`.* TO '{user}'@'%'"),
+    )
+    .await;
+    let mysql_url = stores().await.mysql_url(&user);
+    let (_, host) = mysql_url.rsplit_once('@').unwrap_or_else(|| mysql_url.split_once("//").unwrap());
+    let mysql_url = format!("mysql://{user}:Mysql-Sesame-2@{host}");
+    let mut plain = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
+    redis::cmd("CONFIG").arg(&["SET", "requirepass", "Redis-Sesame-1"]).exec(&mut plain).unwrap();
+    let redis_url = format!("redis://:Redis-Sesame-1@127.0.0.1:{}/", redis.port);
+
+    let admin = free_port();
+    let works = Loud::start(&redis_url, &mysql_url, admin, &[]);
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], admin));
+    until("it serves", async || {
+        tokio::net::TcpStream::connect(address).await.is_ok() && get(address, "/health/ready").await.status == 200
+    })
+    .await;
+    for token in ["Token-Sesame-3", "wrong"] {
+        let head = [format!("Authorization: Bearer {token}")];
+        let _ = exchange(address, &request("GET", "/admin/alerts", &head, "")).await;
+    }
+    let wrong_redis = Loud::start(&redis_url.replace("Redis-", "XRedis-"), &mysql_url, free_port(), &["--start-deadline-ms=500"]);
+    let wrong_mysql = Loud::start(&redis_url, &mysql_url.replace("Mysql-", "XMysql-"), free_port(), &["--start-deadline-ms=500"]);
+    let no_url = Loud::start("Redis-Sesame-1", "Mysql-Sesame-2", free_port(), &["--start-deadline-ms=500"]);
+    for failed in [&wrong_redis, &wrong_mysql, &no_url] {
+        until("it has given up", async || failed.text().contains("\"ended\"")).await;
+    }
+    for (name, process) in [("works", &works), ("wrong redis", &wrong_redis), ("wrong mysql", &wrong_mysql), ("no url", &no_url)] {
+        let text = process.text();
+        assert!(text.len() > 100, "{name} logged next to nothing: {text}");
+        for secret in SECRETS {
+            assert!(!text.contains(secret), "{name}: {secret} is in the log: {}", excerpt(&text, secret));
+        }
+    }
+}
+
+async fn fresh_root(database: &str) -> String {
+    let mut any = connect(&stores().await.mysql_url("mysql")).await;
+    execute(&mut any, &format!("CREATE DATABASE `{database}`")).await;
+    stores().await.mysql_url(database)
+}
+
+fn excerpt(text: &str, secret: &str) -> String {
+    text.lines().find(|line| line.contains(secret)).unwrap_or_default().chars().take(400).collect()
+}
