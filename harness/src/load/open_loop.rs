@@ -3,8 +3,8 @@
 //! In: a plan, drawn before. Out: records of every request, and counts. An arrival is sent late by the pace alone; one that finds
 //! no free slot is recorded as shed and never sent. Waits for what is open at the end; runs wherever it is polled.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
@@ -26,6 +26,9 @@ use crate::stack::Endpoints;
 /// that are judged, at a few percent of a core.
 const TICK: Duration = Duration::from_micros(500);
 
+/// Times that changes of stock in doubt are sent again after the load.
+const SETTLE_ROUNDS: u32 = 5;
+
 /// What a load did.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LoadSummary {
@@ -41,7 +44,8 @@ pub struct LoadSummary {
     pub interrupted: bool,
 }
 
-/// Sends the whole plan, beginning now, and waits for every reply; each wait is bounded by the request timeout.
+/// Sends the whole plan, beginning now, and waits for every reply; each wait is bounded by the request timeout. Then it settles the changes
+/// of stock of which nobody can say whether they happened: they are sent again under their ids, at most five times.
 ///
 /// When `stop` is cancelled, nothing more is sent; what is open is still waited for.
 ///
@@ -69,6 +73,7 @@ pub async fn run_load(
     while let Some(ended) = load.open.join_next().await {
         request_ended(ended)?;
     }
+    load.settle(stop).await?;
     let end = recorder.clock().now();
     Ok(LoadSummary { start: load.start, end, planned: plan.arrivals.len() as u64, counts: progress.counts(), interrupted })
 }
@@ -93,6 +98,8 @@ struct Shared {
     client: Client,
     progress: Arc<Progress>,
     orders: Vec<Attempts>,
+    /// Changes of stock whose fate nobody knows.
+    unsettled: Mutex<Vec<Ask>>,
 }
 
 /// Attempts to create one order. It may stand unless every one was refused.
@@ -109,6 +116,7 @@ impl<'a> OpenLoop<'a> {
             client: Client::new(endpoints, recorder, progress, limits.request_timeout_ms),
             progress: Arc::clone(progress),
             orders: plan.orders.iter().map(|_| Attempts::default()).collect(),
+            unsettled: Mutex::default(),
         };
         let start = recorder.clock().now();
         Self {
@@ -251,6 +259,21 @@ impl<'a> OpenLoop<'a> {
         (planned.user, planned.lines().map(line).collect())
     }
 
+    /// Sends changes in doubt again under their ids, as an operator does, until their fate is known or patience runs out.
+    async fn settle(&mut self, stop: &CancellationToken) -> Result<(), LoadError> {
+        for _ in 0..SETTLE_ROUNDS {
+            let unsettled = std::mem::take(&mut *self.shared.unsettled());
+            if unsettled.is_empty() || stop.is_cancelled() {
+                return Ok(());
+            }
+            for ask in unsettled {
+                let due = self.recorder.clock().now();
+                self.shared.request(0, &Ask { due, ..ask }).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Accounts for what will not be sent any more: what was due already is shed, the rest never came to be due.
     async fn give_up(&mut self) -> Result<(), LoadError> {
         let now = self.recorder.clock().now();
@@ -269,8 +292,15 @@ impl<'a> OpenLoop<'a> {
 }
 
 impl Shared {
+    fn unsettled(&self) -> std::sync::MutexGuard<'_, Vec<Ask>> {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn request(&self, order: usize, ask: &Ask) -> Result<(), LoadError> {
         let answer = self.client.ask(ask).await?;
+        if ask.function.changes_stock() && matches!(answer.outcome, Outcome::Info(_)) {
+            self.unsettled().push(ask.clone());
+        }
         if ask.function == Function::CreateOrder {
             match answer.outcome {
                 Outcome::Ok => self.progress.add_accepted(answer.at.since(ask.due)),
