@@ -8,6 +8,7 @@ mod deduct;
 mod failure;
 mod items;
 mod order_batch;
+mod order_fence;
 mod order_writer;
 mod orders;
 mod outbox;
@@ -23,10 +24,12 @@ mod stock_change;
 mod store;
 mod undo;
 mod unit;
+mod user_limit;
 
 use std::sync::Arc;
 
 pub use settings::LedgerSettings;
+pub use stock_change::{ChangeStop, StockChanged};
 pub use store::{Ledger, Seat};
 
 use crate::domain::{Epoch, Item, Line, OrderId, OrderRequest, OrderStatus, Quantity, SaleState, Token, UserId};
@@ -221,32 +224,6 @@ pub enum Rebuilt {
     Stopped(ChangeStop),
     /// The item is not to be reopened; nothing was changed.
     NotReopened(ReopenStop),
-}
-
-/// Why a change of stock was not booked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChangeStop {
-    /// It had been booked before.
-    Before,
-    /// Its id belongs to another change.
-    Mismatch,
-    /// Too few units are free, or held.
-    Short,
-}
-
-/// What became of a change of stock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StockChanged {
-    /// Booked now.
-    Now,
-    /// The same change had been booked before.
-    Before,
-    /// Not booked: its id belongs to another change.
-    Mismatch,
-    /// Not booked: too few units are free, or held.
-    Short,
-    /// Not booked: no such item.
-    UnknownItem,
 }
 
 /// Why an item was not reopened.

@@ -2,13 +2,14 @@
 //!
 //! In: orders with distinct ids. Out: one verdict each. Retries and rollback after a failure are the writer's.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::connection::{Connection, Reply};
 use super::failure::Failure;
+use super::order_fence::{Fence, Path};
 use super::quota::{self, Demand, SeenLimits};
-use super::{Admission, EpochState, Mode, NewOrder, Written, rows, sql};
-use crate::domain::{Epoch, Item, UserLimit};
+use super::{Admission, NewOrder, Written, rows, sql};
+use crate::domain::Epoch;
 
 /// What the transaction says about one order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +87,7 @@ async fn at_once(
     }
     packet.push_str(&lines);
     // Behind the locks come the orders rows and the rows of the quota; then one UPDATE for each demand.
-    let first_take = assumed.gates.len() + 2;
+    let first_take = assumed.len() + 2;
     match connection.begin(&packet).await {
         Ok(reply) if Fence::read(&reply)? == assumed && all_took(&reply, first_take, &demands) => {
             before_commit(&(0..orders.len()).collect::<Vec<_>>());
@@ -180,94 +181,6 @@ async fn commit(connection: &mut Connection) -> Written {
             Written::Unknown
         }
     }
-}
-
-/// The epochs that are share-locked until COMMIT.
-#[derive(Debug, PartialEq, Eq)]
-struct Fence {
-    gates: HashMap<Item, Gate>,
-}
-
-/// What the fence of an item says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Gate {
-    state: EpochState,
-    limit: UserLimit,
-}
-
-impl Fence {
-    /// The fence that lets every order pass as counted by Redis; `None` if there is none, or if an id is contested.
-    fn assumed(orders: &[&NewOrder], limits: &SeenLimits) -> Option<Self> {
-        let mut gates = HashMap::new();
-        for order in orders {
-            for admission in &order.admissions {
-                let state = EpochState { epoch: admission.token?.epoch, mode: Mode::Redis };
-                let gate = Gate { state, limit: limits.of(admission.line.item) };
-                if order.contested || *gates.entry(admission.line.item).or_insert(gate) != gate {
-                    return None;
-                }
-            }
-        }
-        Some(Self { gates })
-    }
-
-    async fn close(connection: &mut Connection, orders: &[&NewOrder]) -> Result<Self, Failure> {
-        Self::read(&connection.begin(&Self::share(orders)).await?)
-    }
-
-    /// Statements that share-lock the epoch of every item, in the order in which everybody locks them.
-    fn share(orders: &[&NewOrder]) -> String {
-        let mut items: Vec<Item> = orders.iter().flat_map(|order| &order.admissions).map(|admission| admission.line.item).collect();
-        items.sort_unstable();
-        items.dedup();
-        items.into_iter().map(sql::share_epoch).collect::<Vec<_>>().join("; ")
-    }
-
-    fn read(reply: &Reply) -> Result<Self, Failure> {
-        let locked = (0..reply.len()).flat_map(|at| reply.rows(at));
-        let gate = |row| Ok((rows::item(row)?, Gate { state: rows::epoch_state(row)?, limit: rows::user_limit(row)? }));
-        Ok(Self { gates: locked.map(gate).collect::<Result<_, Failure>>()? })
-    }
-
-    fn teach(&self, limits: &mut SeenLimits) {
-        self.gates.iter().for_each(|(item, gate)| limits.learn(*item, gate.limit));
-    }
-
-    fn limit(&self, item: Item) -> UserLimit {
-        self.gates.get(&item).map(|gate| gate.limit).unwrap_or_default()
-    }
-
-    fn guards(&self, order: &NewOrder) -> bool {
-        order.admissions.iter().any(|admission| matches!(self.path(admission), Some((Path::Guarded, _))))
-    }
-
-    /// Why an order is not inserted by a transaction of `together` orders; `None` if it is.
-    fn stops(&self, order: &NewOrder, together: usize) -> Option<Verdict> {
-        if let Some(admission) = order.admissions.iter().find(|admission| self.path(admission).is_none()) {
-            return Some(Verdict::Is(Written::NotAdmitted { item: admission.line.item }));
-        }
-        (together > 1 && self.guards(order)).then_some(Verdict::Alone)
-    }
-
-    /// Which way a line takes, and the epoch of its item; `None` if it is not admitted.
-    fn path(&self, admission: &Admission) -> Option<(Path, Epoch)> {
-        let state = self.gates.get(&admission.line.item)?.state;
-        let path = match (state.mode, admission.token) {
-            (Mode::Redis, Some(token)) if token.epoch == state.epoch => Path::Counted,
-            (Mode::Strict, Some(token)) if token.epoch == state.epoch => Path::Guarded,
-            (Mode::Db, None) => Path::Guarded,
-            _ => return None,
-        };
-        Some((path, state.epoch))
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Path {
-    /// Redis counted; the deduct comes later through the outbox.
-    Counted,
-    /// The balance moves in this transaction, if it covers the line.
-    Guarded,
 }
 
 /// Ledger and outbox rows, and guarded balances. `Some` if the order must be taken back, because a guard refused it.

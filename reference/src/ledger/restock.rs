@@ -3,7 +3,7 @@
 use super::connection::Connection;
 use super::failure::Failure;
 use super::unit::Unit;
-use super::{ChangeStop, Ledger, LedgerError, Restocked, StockChanged, rows, sql, stock_change};
+use super::{Ledger, LedgerError, Restocked, StockChanged, rows, sql, stock_change};
 use crate::domain::{Epoch, Item, OrderId, StockChange, UserLimit};
 
 impl Ledger {
@@ -103,15 +103,5 @@ impl Unit for Restock {
         }
         connection.commit().await?;
         Ok(StockChanged::Now)
-    }
-}
-
-impl From<ChangeStop> for StockChanged {
-    fn from(stop: ChangeStop) -> Self {
-        match stop {
-            ChangeStop::Before => Self::Before,
-            ChangeStop::Mismatch => Self::Mismatch,
-            ChangeStop::Short => Self::Short,
-        }
     }
 }

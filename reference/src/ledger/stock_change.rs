@@ -4,8 +4,44 @@
 
 use super::connection::Connection;
 use super::failure::Failure;
-use super::{ChangeStop, rows, sql};
+use super::{rows, sql};
 use crate::domain::{ChangeKind, Epoch, Item, StockChange};
+
+/// Why a change of stock was not booked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeStop {
+    /// It had been booked before.
+    Before,
+    /// Its id belongs to another change.
+    Mismatch,
+    /// Too few units are free, or held.
+    Short,
+}
+
+/// What became of a change of stock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StockChanged {
+    /// Booked now.
+    Now,
+    /// The same change had been booked before.
+    Before,
+    /// Not booked: its id belongs to another change.
+    Mismatch,
+    /// Not booked: too few units are free, or held.
+    Short,
+    /// Not booked: no such item.
+    UnknownItem,
+}
+
+impl From<ChangeStop> for StockChanged {
+    fn from(stop: ChangeStop) -> Self {
+        match stop {
+            ChangeStop::Before => Self::Before,
+            ChangeStop::Mismatch => Self::Mismatch,
+            ChangeStop::Short => Self::Short,
+        }
+    }
+}
 
 /// Books a change. `Some` says why it was not; then the transaction must be rolled back.
 pub(super) async fn book(connection: &mut Connection, change: &StockChange, epoch: Epoch) -> Result<Option<ChangeStop>, Failure> {

@@ -1,14 +1,12 @@
 //! Order transactions: who is admitted, what is written, and that neighbours in a batch do not matter to each other.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
-
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use reference::domain::{Epoch, OrderStatus, SaleState};
-use reference::ledger::{LedgerError, Mode, NewOrder, Rebuilt, Written};
+use reference::ledger::{LedgerError, Mode, Rebuilt, Written};
 
-use crate::ledger_bench::{Bench, execute, id, numbered, order, rebuild_request, token};
+use crate::ledger_bench::{Bench, execute, id, numbered, order, rebuild_request, token, write_as_one_batch};
 use crate::stock_fixture::until;
 use crate::support;
 
@@ -98,27 +96,6 @@ async fn a_cart_of_several_modes_takes_the_path_of_each_line_or_none() {
     assert_eq!(bench.write(cart("fits", 1)).await, Written::CommittedGuarded);
     assert_eq!((bench.balance(redis).await.open, bench.balance(strict).await.current, bench.balance(db).await.current), (1, 4, 0));
     assert_eq!(bench.ledger.outbox_depth().await.unwrap().deducts, 1);
-}
-
-/// Holds the only writer in a lock wait, so that what is queued meanwhile becomes one batch.
-async fn write_as_one_batch(bench: &Bench, orders: Vec<NewOrder>) -> Vec<Result<Written, LedgerError>> {
-    let gate = bench.item(1).await;
-    let mut holder = bench.connect().await;
-    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", gate.sku)).await;
-    let spawn = |order: NewOrder| {
-        let ledger = bench.ledger.clone();
-        tokio::spawn(async move { ledger.write(order).await })
-    };
-    let first = spawn(order("gate", &[(gate, 1, token(1, 1))]));
-    bench.wait_for_statement(&format!("sku_id = {} AND shard", gate.sku)).await;
-    let count = orders.len();
-    let answers: Vec<_> = orders.into_iter().map(spawn).collect();
-    while bench.ledger.writer_queue_len() < count {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    execute(&mut holder, "ROLLBACK").await;
-    assert_eq!(first.await.unwrap(), Ok(Written::Committed));
-    join_all(answers).await.into_iter().map(Result::unwrap).collect()
 }
 
 #[tokio::test]
