@@ -74,8 +74,9 @@ async fn unpaid_orders_are_waited_for_where_they_expire_soon_and_only_there() {
     rig.sql("INSERT INTO orders (order_id, status, request_hash) VALUES ('u-1', 'CREATED', REPEAT('x', 32)), ('u-2', 'PAID', REPEAT('x', 32))")
         .await;
     let (mut scenario, open) = (scenario(), AtomicU64::new(0));
+    scenario.promises.order_ttl_ms = scenario.limits.quiesce_stall_ms;
     let ended = wait(&rig, &scenario, &open).await;
-    assert_eq!((ended.rest, ended.backlog.unpaid), (Rest::Quiesced, 0), "they live longer than the run");
+    assert_eq!((ended.rest, ended.backlog.unpaid), (Rest::Quiesced, 0), "they live too long to be waited for");
     scenario.promises.order_ttl_ms = scenario.limits.quiesce_stall_ms / 2;
     let ended = wait(&rig, &scenario, &open).await;
     assert_eq!((ended.rest, ended.backlog.unpaid), (Rest::Stuck, 1));
