@@ -191,16 +191,18 @@ fn an_expiry_that_was_due_is_explained_and_one_of_a_paid_order_is_not() {
 
 #[test]
 fn an_unpaid_order_that_stands_long_after_its_time_is_stuck() {
-    let standing_for = |ms: i64| {
+    let standing_for = |ms: u64| {
         let mut run = HandWritten::sale(&[(1, 1)]);
+        run.evidence.plan.scenario.promises.order_ttl_ms = 5_000;
         run.accept("o-1", &[(1, 1)]);
-        let now_ms = i64::try_from(run.now_ms).unwrap();
-        run.row("o-1").expire_at_ms = Some(now_ms + 600 - ms);
-        run.stop("load");
-        run.finish()
+        // It was answered 1 ms before, and the stop ends 600 ms later.
+        run.now_ms += ms + 5_000 - 601;
+        judged(&run.stop("load").finish(), "legal_transitions")
     };
-    assert!(judged(&standing_for(20_000), "legal_transitions").verdict.is_held());
-    trips_on(&standing_for(20_001), "legal_transitions", "order o-1: it is CREATED 20001 ms after it was to expire");
+    let in_time = standing_for(20_000);
+    assert!(in_time.verdict.is_held(), "{in_time:?}");
+    let late = standing_for(20_001);
+    assert!(late.verdict.violations()[0].what.contains("order o-1: it is CREATED 20001 ms after it was to expire"), "{late:?}");
 }
 
 /// A sale with a limit of two units.
