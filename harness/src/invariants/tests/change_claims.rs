@@ -61,7 +61,20 @@ fn a_hold_takes_units_from_sale_until_it_is_released() {
 fn a_refusal_long_after_a_release_is_false() {
     let mut run = HandWritten::sale(&[(1, 2)]);
     run.hold(1, 2).release(1, 2).stop("load").refuse("d-1", 1, 1).stop("drain");
-    trips_on(&run.finish(), "no_false_sold_out", "while 1 of 2 units were certainly free (interval bounds");
+    trips_on(&run.finish(), "no_false_sold_out", "while 2 of 2 units were certainly free (interval bounds");
+}
+
+#[test]
+fn refusals_long_after_a_cut_held_nothing_and_those_beside_it_may_have() {
+    let refused_twice = |after_ms: u64| {
+        let mut run = HandWritten::sale(&[(1, 3)]);
+        run.accept("o-1", &[(1, 1)]).cut(1, 1);
+        run.now_ms += after_ms;
+        run.refuse("o-2", 1, 1).refuse("o-3", 1, 1).stop("load");
+        judged(&run.finish(), "no_false_sold_out").verdict
+    };
+    assert!(refused_twice(0).is_held(), "each may have held the unit that the other was refused");
+    assert!(refused_twice(2_000).is_violated(), "one unit was certainly free");
 }
 
 #[test]
