@@ -107,13 +107,14 @@ impl Flow {
             self.metrics.count("apply_delta", "contained");
             return Delivery::Done;
         }
-        // An increase of the time before the first epoch is inside the base of the first one, and twenty failures mean that something
-        // stands in the way which a rebuild removes: both become obsolete by it.
+        // An increase of the time before the first epoch is inside the base of the first one, twenty failures mean that something
+        // stands in the way which a rebuild removes, and a marker must outlive its increase: each becomes obsolete by a rebuild.
         if event.epoch == Epoch::default() {
             let _next_round_looks_again = self.ensure_ready(event.item, "delta_before_first_epoch").await;
             return Delivery::Later;
         }
-        if event.attempts >= ATTEMPTS_MAX {
+        let too_old = u128::from(event.age_ms) >= self.stock.marker_ttl().as_millis() / 2;
+        if too_old || event.attempts >= ATTEMPTS_MAX {
             let _next_round_looks_again = self.rebuild(event.item, None, "delta_failed").await;
             return Delivery::Later;
         }

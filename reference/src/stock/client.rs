@@ -105,6 +105,12 @@ impl Stock {
         read_applied(&reply, |_| Ok(units))
     }
 
+    /// How long Redis remembers that an increase was applied.
+    #[must_use]
+    pub fn marker_ttl(&self) -> Duration {
+        self.shared.settings.marker_ttl
+    }
+
     /// Looks at the counter, at locks of at least `min_age` (at most `limit`, oldest first; all if `None`), and at whether each
     /// increase of `events` was applied. Changes nothing.
     ///

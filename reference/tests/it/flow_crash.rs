@@ -10,14 +10,21 @@ use reference::ledger::Ledger;
 use reference::metrics::Metrics;
 use reference::stock::Stock;
 
+use crate::flow_actions::{Action, Items, act};
 use crate::flow_bench::{FlowBench, forgetful};
-use crate::flow_model::{Action, Items, act};
 use crate::ledger_bench::settings;
 use crate::stock_fixture::{patient, until};
 
 /// Lets another process do `action` and dies `after` it began; returns once both stores have noticed.
 pub(crate) async fn crash(bench: &FlowBench, items: Items, action: Action, after: Duration) {
     let (redis_before, mysql_before) = (redis_clients(bench).await, sessions(bench).await);
+    die(bench, items, action, after).await;
+    until("mysql has ended the sessions of the dead process", async || sessions(bench).await.is_subset(&mysql_before)).await;
+    until("redis has closed the connections of the dead process", async || redis_clients(bench).await <= redis_before).await;
+}
+
+/// Lets another process do `action` and dies `after` it began. What it sent may still be executed when this returns.
+pub(crate) async fn die(bench: &FlowBench, items: Items, action: Action, after: Duration) {
     let (redis_url, mysql_url) = (bench.redis_url.clone(), bench.sql.url.clone());
     let process = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -31,8 +38,14 @@ pub(crate) async fn crash(bench: &FlowBench, items: Items, action: Action, after
         runtime.shutdown_timeout(Duration::from_secs(5));
     });
     process.await.unwrap();
-    until("mysql has ended the sessions of the dead process", async || sessions(bench).await.is_subset(&mysql_before)).await;
-    until("redis has closed the connections of the dead process", async || redis_clients(bench).await <= redis_before).await;
+}
+
+/// Returns once MySQL executes nothing and holds no open transaction.
+pub(crate) async fn until_forgotten(bench: &FlowBench) {
+    let busy = "SELECT COUNT(*) FROM information_schema.processlist p LEFT JOIN information_schema.innodb_trx t \
+                ON t.trx_mysql_thread_id = p.id WHERE p.db = DATABASE() AND p.id <> CONNECTION_ID() \
+                AND (p.command <> 'Sleep' OR t.trx_id IS NOT NULL)";
+    until("mysql is idle", async || bench.sql.int(busy).await == 0).await;
 }
 
 async fn redis_clients(bench: &FlowBench) -> usize {

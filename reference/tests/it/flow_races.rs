@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use reference::domain::OrderStatus;
-use reference::flow::{Flow, Refusal};
+use reference::domain::{Epoch, OrderStatus};
+use reference::flow::{Delivery, Flow, Refusal};
 use reference::ledger::Mode;
 
 use crate::flow_bench::{FlowBench, Workers};
@@ -147,4 +147,20 @@ async fn a_strict_order_is_confirmed_without_the_resolver() {
     until("its lock is gone", async || bench.probe(item).await.lock_count == 0).await;
     assert_eq!((bench.left(item).await, bench.balance(item).await.current), (3, 3));
     bench.come_to_rest(item).await;
+}
+
+#[tokio::test]
+async fn an_increase_that_waited_half_the_life_of_its_marker_is_made_obsolete_by_a_rebuild() {
+    let bench = FlowBench::new().await;
+    let item = bench.item(5).await;
+    bench.come_to_rest(item).await;
+    bench.ordered("o", &[(item, 2)]).await;
+    bench.flow.cancel(&id("o")).await.unwrap();
+    bench.sql.execute("UPDATE outbox SET created_at = NOW(3) - INTERVAL 84 HOUR WHERE event_id = 'C.o'").await;
+    let event = bench.sql.ledger.claim_deltas(10, Duration::ZERO).await.unwrap().pop().unwrap();
+    assert_eq!(bench.flow.deliver(&event).await, Delivery::Later, "Redis may have forgotten that it was applied");
+    assert_eq!((bench.left(item).await, bench.balance(item).await.epoch.epoch), (5, Epoch(2)), "its units are in the base");
+    assert_eq!(bench.flow.deliver(&event).await, Delivery::Done);
+    bench.come_to_rest(item).await;
+    assert_eq!(bench.left(item).await, 5);
 }

@@ -1,5 +1,6 @@
 //! Tests against real servers, which they start themselves.
 
+mod flow_actions;
 mod flow_bench;
 mod flow_carts;
 mod flow_changes;
