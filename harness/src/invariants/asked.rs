@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::case::{Case, StopView, merged};
 use super::evidence_is_sound::OPENING_ID;
-use super::supply::changes;
 use crate::history::record::Function;
 use crate::scenario::ItemId;
 use crate::scenario::plan::{Action, Plan, PlannedOrder};
@@ -33,7 +32,7 @@ impl<'c> Asked<'c> {
         let creates = history.of(Function::CreateOrder);
         let mut users: HashSet<(u64, ItemId)> = creates.flat_map(|op| op.items.iter().map(|line| (op.user, line.item))).collect();
         let mut asked: HashMap<String, (ItemId, i64)> = HashMap::new();
-        for change in changes(case.evidence) {
+        for change in &case.changes {
             let id = case.operation(change.op).and_then(|op| ledger_id(op.function, &op.order));
             asked.extend(id.map(|id| (id, (change.item, change.units.cast_signed()))));
         }

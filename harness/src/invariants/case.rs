@@ -10,7 +10,7 @@ use super::evidence::Evidence;
 use super::evidence_is_sound::{Problem, problems};
 use super::index::{Index, ItemRows, OrderNumber, StopRows};
 use super::linearizable::StockJudgement;
-use super::supply::{Supply, supplies};
+use super::supply::{Change, Supply, changes, supplies};
 use crate::clock::Offset;
 use crate::history::operation::Operation;
 use crate::history::record::{Function, ItemQuantity, OpId, Outcome};
@@ -22,6 +22,8 @@ use crate::snapshot::{LedgerRow, OrderRow, OutboxRow, Rest, Stop};
 pub(crate) struct Case<'a> {
     pub(crate) evidence: &'a Evidence,
     pub(crate) index: Index<'a>,
+    /// What the operator did to the stock.
+    pub(crate) changes: Vec<Change>,
     pub(crate) supplies: BTreeMap<ItemId, Supply>,
     pub(crate) problems: Vec<Problem>,
     stock: OnceCell<StockJudgement>,
@@ -32,8 +34,10 @@ impl<'a> Case<'a> {
     /// Indexes the evidence and finds out which parts are sound.
     pub(crate) fn new(evidence: &'a Evidence) -> Self {
         let index = Index::new(evidence);
-        let (supplies, problems) = (supplies(evidence), problems(evidence));
-        Self { evidence, index, supplies, problems, stock: OnceCell::new(), faults: OnceCell::new() }
+        let changes = changes(evidence);
+        let supplies = supplies(evidence.scenario(), &changes);
+        let problems = problems(evidence);
+        Self { evidence, index, changes, supplies, problems, stock: OnceCell::new(), faults: OnceCell::new() }
     }
 
     /// Why a part cannot be leaned on; `None` if it can.

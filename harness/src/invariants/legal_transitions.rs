@@ -4,6 +4,8 @@
 //! the final reads through each api process. Those come after the snapshot, so they may be ahead of the row where something was
 //! on its way, and never behind it. An unpaid order does not stand for ever: long after its time it is stuck. A process that gave no definite answer shows nothing and is not counted.
 
+use std::time::Duration;
+
 use super::case::{Case, Dealings, StopView};
 use super::claim::{Claim, Examination, Part, Violations};
 use super::index::OrderNumber;
@@ -27,8 +29,8 @@ const NONE: &str = "none";
 /// What the reply to a cancel shows: an order that was cancelled, or a tombstone for an id that no order had.
 const GONE: &str = "CANCELLED or FENCED";
 
-/// How late an expiry may be. The worker looks every second; the rest allows for its backlog and for the clock of the database.
-const EXPIRY_LATE_MS: i64 = 20_000;
+/// How late an expiry may be. The worker looks every second; the rest allows for its backlog.
+const EXPIRY_LATE: Duration = Duration::from_secs(20);
 
 fn examine(case: &Case<'_>) -> Examination {
     let mut violations = Violations::default();
@@ -161,13 +163,13 @@ fn wrong_combination(view: StopView<'_>, order: OrderNumber) -> Option<String> {
     unsold.then(|| format!("order {} without any sale", row.status))
 }
 
-/// An unpaid order that stands although its time was over long before the stores were read.
+/// An acknowledged order that stands unpaid although its time was over long before the stores were read, by the clock of the run.
 fn overdue(case: &Case<'_>, view: StopView<'_>, order: OrderNumber) -> Option<String> {
-    let row = view.order(order).filter(|row| row.status == "CREATED")?;
-    let wall_ms = case.evidence.history.head.as_ref()?.wall_start_ms.cast_signed();
-    let read_ms = wall_ms.saturating_add((view.stop.quiescence.ended.nanos() / 1_000_000).cast_signed());
-    let late_ms = read_ms.saturating_sub(row.expire_at_ms?);
-    (late_ms > EXPIRY_LATE_MS).then(|| format!("it is CREATED {late_ms} ms after it was to expire"))
+    view.order(order).filter(|row| row.status == "CREATED")?;
+    let answered = case.dealings(order).accepted()?.answered?;
+    let lived = view.stop.quiescence.ended.since(answered);
+    let late = lived.checked_sub(Duration::from_millis(case.evidence.scenario().promises.order_ttl_ms))?;
+    (late > EXPIRY_LATE).then(|| format!("it is CREATED {} ms after it was to expire", late.as_millis()))
 }
 
 fn returns(view: StopView<'_>, order: OrderNumber, sale: &LedgerRow) -> usize {

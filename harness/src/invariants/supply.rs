@@ -10,7 +10,7 @@ use super::evidence::Evidence;
 use crate::clock::Offset;
 use crate::history::operation::Operation;
 use crate::history::record::{Function, OpId, Outcome};
-use crate::scenario::ItemId;
+use crate::scenario::{ItemId, Scenario};
 
 /// A restock, cut, hold or release that happened or may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,13 +108,13 @@ impl Supply {
 }
 
 /// The supply of every item of the sale, and of any other that was changed.
-pub(crate) fn supplies(evidence: &Evidence) -> BTreeMap<ItemId, Supply> {
+pub(crate) fn supplies(scenario: &Scenario, changes: &[Change]) -> BTreeMap<ItemId, Supply> {
     let mut supplies: BTreeMap<ItemId, Supply> = BTreeMap::new();
-    for sale in &evidence.scenario().items {
+    for sale in &scenario.items {
         supplies.entry(sale.item).or_default().opening += sale.opening;
     }
-    for change in changes(evidence) {
-        supplies.entry(change.item).or_default().add(&change);
+    for change in changes {
+        supplies.entry(change.item).or_default().add(change);
     }
     supplies
 }

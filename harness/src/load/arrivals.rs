@@ -7,13 +7,11 @@
 use std::time::Duration;
 
 use rand::RngExt;
-use rand::SeedableRng;
 use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
-use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
-use super::stock_changes;
+use super::{carts, stock_changes};
 use crate::clock::Offset;
 use crate::scenario::plan::{Action, Arrival, Plan, PlannedLine, PlannedOrder};
 use crate::scenario::{LoadStretch, Scenario};
@@ -102,7 +100,7 @@ impl<'a> Draws<'a> {
         let item = self.weights.as_ref().map_or(0, |weights| weights.sample(&mut self.items));
         let item = u32::try_from(item).unwrap_or(0);
         let first = PlannedLine { item, quantity: self.quantities.random_range(1..=mix.quantity_max.max(1)) };
-        let (user, further) = (self.user(), self.further_lines(item));
+        let (user, further) = (self.user(), carts::further_lines(self.scenario, &mut self.carts, item));
         plan.orders.push(PlannedOrder { first, user, further });
         let instance = self.instances.random_range(0..self.scenario.processes.api.max(1));
         let first = Arrival { due, action: Action::Create, order, instance };
@@ -118,28 +116,6 @@ impl<'a> Draws<'a> {
         let (anybody, users) = (self.users.random_range(1..=mix.users.max(1)), mix.users.max(1));
         let (chance, greedy) = (self.greedy.random::<f64>(), self.greedy.random_range(1..=(users / GREEDY_ONE_IN).max(1)));
         if chance < mix.greedy { greedy } else { anybody }
-    }
-
-    /// The other lines of a cart: other items, all equally likely, and perhaps the first again.
-    fn further_lines(&mut self, first: u32) -> Vec<PlannedLine> {
-        let (carts, items) = (self.scenario.mix.carts, u32::try_from(self.scenario.items.len()).unwrap_or(u32::MAX));
-        let (chance, own_seed) = (self.carts.random::<f64>(), self.carts.random::<u64>());
-        let most = carts.items_max.min(items);
-        if chance >= carts.share || most < 2 {
-            return Vec::new();
-        }
-        // As many draws as the cart needs, from a stream of its own.
-        let mut own = ChaCha8Rng::seed_from_u64(own_seed);
-        let others = own.random_range(2..=most) - 1;
-        let picks = index::sample(&mut own, (items - 1) as usize, others as usize);
-        let mut named: Vec<u32> = picks.iter().filter_map(|place| u32::try_from(place).ok()).collect();
-        // Places are among the items without the first.
-        named.iter_mut().for_each(|item| *item += u32::from(*item >= first));
-        if own.random::<f64>() < carts.named_twice {
-            named.push(first);
-        }
-        let quantity_max = self.scenario.mix.quantity_max.max(1);
-        named.into_iter().map(|item| PlannedLine { item, quantity: own.random_range(1..=quantity_max) }).collect()
     }
 
     fn repetition(&mut self, first: Arrival) -> Option<Arrival> {
@@ -196,14 +172,15 @@ fn another(first: u16, processes: u16, drawn: u16) -> u16 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::scenario::{Carts, ItemId, Limits, Mix, Operator, Phase, Processes, Promises, SaleItem};
+    use crate::scenario::{ItemId, Limits, Mix, Phase, Processes, Promises, SaleItem};
     use crate::seed::Seed;
 
-    fn scenario() -> Scenario {
+    /// A sale of three items, at three processes.
+    pub(in crate::load) fn scenario() -> Scenario {
         let item = |sku, weight| SaleItem { item: ItemId { store: 1, product: 1, sku }, opening: 100, weight };
         let stretch = |phase, rate_per_s| LoadStretch { name: "s".into(), phase, duration_ms: 10_000, rate_per_s };
         Scenario {
@@ -229,12 +206,12 @@ mod tests {
         }
     }
 
-    fn of(plan: &Plan, action: Action) -> Vec<Arrival> {
+    pub(in crate::load) fn of(plan: &Plan, action: Action) -> Vec<Arrival> {
         plan.arrivals.iter().copied().filter(|arrival| arrival.action == action).collect()
     }
 
     /// Whether `count` of `total` is within five standard deviations of the share that was asked for.
-    fn near(count: usize, total: usize, share: f64) -> bool {
+    pub(in crate::load) fn near(count: usize, total: usize, share: f64) -> bool {
         let (count, total) = (count as f64, total as f64);
         (count - total * share).abs() <= 5.0 * (total * share * (1.0 - share)).sqrt()
     }
@@ -343,24 +320,6 @@ mod tests {
     }
 
     #[test]
-    fn carts_name_several_items_within_their_bounds_and_some_name_the_first_twice() {
-        let mut carts = scenario();
-        carts.mix.carts = Carts { share: 0.4, items_max: 3, named_twice: 0.25 };
-        let plan = draw(&carts, "t");
-        let of_several: Vec<&PlannedOrder> = plan.orders.iter().filter(|order| !order.further.is_empty()).collect();
-        assert!(near(of_several.len(), plan.orders.len(), 0.4));
-        let different = |order: &PlannedOrder| order.lines().map(|line| line.item).collect::<std::collections::BTreeSet<_>>().len();
-        assert!(of_several.iter().all(|order| (2..=3).contains(&different(order))));
-        assert!(of_several.iter().all(|order| order.lines().all(|line| line.item < 3 && (1..=3).contains(&line.quantity))));
-        let of_three = of_several.iter().filter(|order| different(order) == 3).count();
-        assert!(near(of_three, of_several.len(), 0.5));
-        let twice = |order: &&&PlannedOrder| order.further.iter().filter(|line| line.item == order.first.item).count() == 1;
-        assert!(near(of_several.iter().filter(twice).count(), of_several.len(), 0.25));
-        let (plain, lone) = (draw(&scenario(), "t"), PlannedOrder { further: Vec::new(), ..plan.orders[0].clone() });
-        assert_eq!((plain.arrivals, plain.orders[0].clone()), (plan.arrivals, lone), "carts move no other draw");
-    }
-
-    #[test]
     fn one_user_in_a_hundred_is_greedy() {
         let mut greedy = scenario();
         (greedy.mix.users, greedy.mix.greedy) = (5_000, 0.3);
@@ -378,31 +337,6 @@ mod tests {
         let back = of(&plan, Action::Refund);
         assert!(near(back.len(), plan.orders.len(), 0.2) && near(paid.len(), plan.orders.len(), 0.5));
         assert!(back.iter().all(|refund| refund.due >= paid[&refund.order].plus(Duration::from_millis(100))));
-    }
-
-    #[test]
-    fn changes_of_stock_lie_within_the_load_and_every_second_hold_is_released_after_it() {
-        let mut changes = scenario();
-        changes.mix.operator = Operator { restocks: 40, cuts: 30, holds: 20, units_max: 5 };
-        let plan = draw(&changes, "t");
-        let count = |action| of(&plan, action).len();
-        assert_eq!([Action::Restock, Action::Cut, Action::Hold, Action::Release].map(count), [40, 30, 20, 10]);
-        assert_eq!(plan.changes.len(), 100);
-        assert!(plan.changes.iter().all(|change| (1..=5).contains(&change.quantity) && change.item < 3));
-        for release in of(&plan, Action::Release) {
-            let hold = of(&plan, Action::Hold).into_iter().find(|hold| hold.order + 1 == release.order).unwrap();
-            assert!(release.due > hold.due);
-            assert_eq!(plan.changes[release.order as usize], plan.changes[hold.order as usize]);
-        }
-        let end = Offset::from_millis(changes.load_ms());
-        assert!(
-            plan.arrivals.iter().filter(|it| it.action.is_of_operator()).all(|it| it.due < end || it.action == Action::Release)
-        );
-        let plain: Vec<Arrival> = plan.arrivals.iter().copied().filter(|arrival| !arrival.action.is_of_operator()).collect();
-        assert_eq!((plain, plan.orders), {
-            let plain = draw(&scenario(), "t");
-            (plain.arrivals, plain.orders)
-        });
     }
 
     #[test]

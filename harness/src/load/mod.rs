@@ -4,12 +4,14 @@
 
 pub mod arrivals;
 mod ask;
+mod carts;
 mod client;
 mod connections;
 pub mod drain;
 pub mod open_loop;
 mod pacer;
 pub mod progress;
+mod sender;
 mod stock_changes;
 
 use crate::history::HistoryError;

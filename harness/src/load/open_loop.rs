@@ -4,7 +4,6 @@
 //! no free slot is recorded as shed and never sent. Waits for what is open at the end; runs wherever it is polled.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -13,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::LoadError;
 use super::ask::Ask;
-use super::client::Client;
 use super::pacer::Alarm;
 use super::progress::{Counts, Progress};
+use super::sender::Sender;
 use crate::clock::Offset;
-use crate::history::record::{Function, ItemQuantity, Outcome, PhaseMark, Record, Shed, ShedCause};
+use crate::history::record::{Function, ItemQuantity, PhaseMark, Record, Shed, ShedCause};
 use crate::history::recorder::Recorder;
 use crate::scenario::plan::{Action, Arrival, Plan, PlannedLine};
 use crate::stack::Endpoints;
@@ -41,7 +40,8 @@ pub struct LoadSummary {
     pub interrupted: bool,
 }
 
-/// Sends the whole plan, beginning now, and waits for every reply; each wait is bounded by the request timeout.
+/// Sends the whole plan, beginning now, and waits for every reply; each wait is bounded by the request timeout. Then it settles the changes
+/// of stock of which nobody can say whether they happened: they are sent again under their ids, at most five times.
 ///
 /// When `stop` is cancelled, nothing more is sent; what is open is still waited for.
 ///
@@ -69,6 +69,7 @@ pub async fn run_load(
     while let Some(ended) = load.open.join_next().await {
         request_ended(ended)?;
     }
+    load.sender.settle(recorder.clock(), stop).await?;
     let end = recorder.clock().now();
     Ok(LoadSummary { start: load.start, end, planned: plan.arrivals.len() as u64, counts: progress.counts(), interrupted })
 }
@@ -85,31 +86,13 @@ struct OpenLoop<'a> {
     first_due: Vec<Option<Offset>>,
     open: JoinSet<Result<(), LoadError>>,
     slots: usize,
-    shared: Arc<Shared>,
-}
-
-/// What requests need while the pace goes on.
-struct Shared {
-    client: Client,
-    progress: Arc<Progress>,
-    orders: Vec<Attempts>,
-}
-
-/// Attempts to create one order. It may stand unless every one was refused.
-#[derive(Default)]
-struct Attempts {
-    sent: AtomicU8,
-    refused: AtomicU8,
+    progress: &'a Progress,
+    sender: Arc<Sender>,
 }
 
 impl<'a> OpenLoop<'a> {
-    fn new(plan: &'a Plan, endpoints: &Endpoints, recorder: &'a Recorder, progress: &Arc<Progress>) -> Self {
+    fn new(plan: &'a Plan, endpoints: &Endpoints, recorder: &'a Recorder, progress: &'a Arc<Progress>) -> Self {
         let limits = &plan.scenario.limits;
-        let shared = Shared {
-            client: Client::new(endpoints, recorder, progress, limits.request_timeout_ms),
-            progress: Arc::clone(progress),
-            orders: plan.orders.iter().map(|_| Attempts::default()).collect(),
-        };
         let start = recorder.clock().now();
         Self {
             plan,
@@ -121,7 +104,8 @@ impl<'a> OpenLoop<'a> {
             first_due: vec![None; plan.orders.len()],
             open: JoinSet::new(),
             slots: limits.in_flight_max as usize,
-            shared: Arc::new(shared),
+            progress,
+            sender: Arc::new(Sender::new(plan, endpoints, recorder, progress)),
         }
     }
 
@@ -170,7 +154,7 @@ impl<'a> OpenLoop<'a> {
         {
             let mark = PhaseMark { name: stretch.phase, stretch: stretch.name.clone() };
             self.recorder.record_at(self.stretch_start, Record::Phase(mark)).await?;
-            self.shared.progress.enter_stretch(self.next_stretch);
+            self.progress.enter_stretch(self.next_stretch);
             self.stretch_start = self.stretch_start.plus(Duration::from_millis(stretch.duration_ms));
             self.next_stretch += 1;
         }
@@ -182,7 +166,7 @@ impl<'a> OpenLoop<'a> {
             && self.due(&arrival) <= now
         {
             self.next_arrival += 1;
-            self.shared.progress.add_offered();
+            self.progress.add_offered();
             match self.obstacle(&arrival)? {
                 Some(why) => self.shed(&arrival, why).await?,
                 None => self.send(arrival),
@@ -193,14 +177,9 @@ impl<'a> OpenLoop<'a> {
 
     /// Why the arrival cannot be sent, if so.
     fn obstacle(&mut self, arrival: &Arrival) -> Result<Option<ShedCause>, LoadError> {
-        if matches!(arrival.action, Action::Pay | Action::Cancel | Action::Refund) {
-            let attempts = &self.shared.orders[arrival.order as usize];
-            match (attempts.sent.load(Ordering::Relaxed), attempts.refused.load(Ordering::Relaxed)) {
-                // The order itself was shed, so what follows from it is our fault too.
-                (0, _) => return Ok(Some(ShedCause::NoSlot)),
-                (sent, refused) if sent == refused => return Ok(Some(ShedCause::OrderRefused)),
-                _ => {}
-            }
+        let follows = matches!(arrival.action, Action::Pay | Action::Cancel | Action::Refund);
+        if let Some(why) = follows.then(|| self.sender.bar(arrival.order)).flatten() {
+            return Ok(Some(why));
         }
         if self.open.len() >= self.slots {
             self.reap()?;
@@ -209,7 +188,7 @@ impl<'a> OpenLoop<'a> {
     }
 
     async fn shed(&self, arrival: &Arrival, why: ShedCause) -> Result<(), LoadError> {
-        self.shared.progress.add_shed(why);
+        self.progress.add_shed(why);
         let shed = Shed { due: self.due(arrival), f: function(arrival.action), order: self.id(arrival), why };
         self.recorder.record(Record::Shed(shed)).await?;
         Ok(())
@@ -217,9 +196,8 @@ impl<'a> OpenLoop<'a> {
 
     fn send(&mut self, arrival: Arrival) {
         let (user, lines) = self.user_and_lines(&arrival);
-        let order = arrival.order as usize;
         let creates = function(arrival.action) == Function::CreateOrder;
-        let retry = creates && arrival.due > *self.first_due[order].get_or_insert(arrival.due);
+        let retry = creates && arrival.due > *self.first_due[arrival.order as usize].get_or_insert(arrival.due);
         let ask = Ask {
             function: function(arrival.action),
             order: self.id(&arrival),
@@ -230,10 +208,10 @@ impl<'a> OpenLoop<'a> {
             retry,
         };
         if creates {
-            self.shared.orders[order].sent.fetch_add(1, Ordering::Relaxed);
+            self.sender.add_attempt(arrival.order);
         }
-        let shared = Arc::clone(&self.shared);
-        self.open.spawn(async move { shared.request(order, &ask).await });
+        let sender = Arc::clone(&self.sender);
+        self.open.spawn(async move { sender.send(arrival.order, &ask).await });
     }
 
     /// The id of the order, or of the change of stock.
@@ -258,26 +236,12 @@ impl<'a> OpenLoop<'a> {
             && self.due(&arrival) <= now
         {
             self.next_arrival += 1;
-            self.shared.progress.add_offered();
+            self.progress.add_offered();
             self.shed(&arrival, ShedCause::Interrupted).await?;
         }
         let never_due = self.plan.arrivals.len() - self.next_arrival;
         let detail = json!({ "never_due": never_due });
         self.recorder.record(Record::Note { what: "load_interrupted".to_owned(), detail }).await?;
-        Ok(())
-    }
-}
-
-impl Shared {
-    async fn request(&self, order: usize, ask: &Ask) -> Result<(), LoadError> {
-        let answer = self.client.ask(ask).await?;
-        if ask.function == Function::CreateOrder {
-            match answer.outcome {
-                Outcome::Ok => self.progress.add_accepted(answer.at.since(ask.due)),
-                Outcome::Fail(_) => drop(self.orders[order].refused.fetch_add(1, Ordering::Relaxed)),
-                Outcome::Info(_) => {}
-            }
-        }
         Ok(())
     }
 }

@@ -83,3 +83,37 @@ impl Draws {
         Arrival { due, action: Action::Release, order: 0, instance: self.instance() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::clock::Offset;
+    use crate::load::arrivals::draw;
+    use crate::load::arrivals::tests::{of, scenario};
+    use crate::scenario::Operator;
+    use crate::scenario::plan::{Action, Arrival};
+
+    #[test]
+    fn changes_of_stock_lie_within_the_load_and_every_second_hold_is_released_after_it() {
+        let mut changes = scenario();
+        changes.mix.operator = Operator { restocks: 40, cuts: 30, holds: 20, units_max: 5 };
+        let plan = draw(&changes, "t");
+        let count = |action| of(&plan, action).len();
+        assert_eq!([Action::Restock, Action::Cut, Action::Hold, Action::Release].map(count), [40, 30, 20, 10]);
+        assert_eq!(plan.changes.len(), 100);
+        assert!(plan.changes.iter().all(|change| (1..=5).contains(&change.quantity) && change.item < 3));
+        for release in of(&plan, Action::Release) {
+            let hold = of(&plan, Action::Hold).into_iter().find(|hold| hold.order + 1 == release.order).unwrap();
+            assert!(release.due > hold.due);
+            assert_eq!(plan.changes[release.order as usize], plan.changes[hold.order as usize]);
+        }
+        let end = Offset::from_millis(changes.load_ms());
+        assert!(
+            plan.arrivals.iter().filter(|it| it.action.is_of_operator()).all(|it| it.due < end || it.action == Action::Release)
+        );
+        let plain: Vec<Arrival> = plan.arrivals.iter().copied().filter(|arrival| !arrival.action.is_of_operator()).collect();
+        assert_eq!((plain, plan.orders), {
+            let plain = draw(&scenario(), "t");
+            (plain.arrivals, plain.orders)
+        });
+    }
+}

@@ -4,7 +4,8 @@
 //! the statements must have the session in UTC (the driver's default), as the service has.
 
 /// The tables that the target owns.
-pub const TABLES: [&str; 6] = ["inventory", "inventory_epoch", "orders", "inventory_transactions", "outbox", "user_quota"];
+pub const TABLES: [&str; 7] =
+    ["inventory", "inventory_epoch", "orders", "inventory_transactions", "outbox", "user_quota", "stock_changes"];
 
 /// A statement and what it reads, for error texts.
 #[derive(Debug, Clone, Copy)]

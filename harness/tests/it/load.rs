@@ -16,10 +16,11 @@ use harness::load::LoadError;
 use harness::load::drain::{DrainSummary, drain};
 use harness::load::open_loop::{LoadSummary, run_load};
 use harness::load::progress::Progress;
-use harness::scenario::plan::{Action, Arrival, Plan, PlannedOrder};
+use harness::scenario::plan::{Action, Arrival, Plan, PlannedLine, PlannedOrder};
 use harness::scenario::{ItemId, Limits, LoadStretch, Mix, Phase, Processes, Promises, SaleItem, Scenario};
 use harness::seed::Seed;
 use harness::stack::Endpoints;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::history::{Folder, head};
@@ -82,8 +83,12 @@ impl Bench {
     }
 
     async fn load(self, plan: &Plan, api: &[SocketAddr]) -> (LoadSummary, History) {
+        self.load_at(plan, &endpoints(api)).await
+    }
+
+    async fn load_at(self, plan: &Plan, endpoints: &Endpoints) -> (LoadSummary, History) {
         let progress = Arc::new(Progress::default());
-        let summary = run_load(plan, &endpoints(api), &self.recorder, &progress, &CancellationToken::new()).await.unwrap();
+        let summary = run_load(plan, endpoints, &self.recorder, &progress, &CancellationToken::new()).await.unwrap();
         (summary, self.history().await)
     }
 
@@ -240,6 +245,91 @@ async fn a_repetition_is_the_same_order_and_says_so_unless_it_is_concurrent() {
 }
 
 #[tokio::test]
+async fn a_cart_is_sent_and_recorded_with_all_its_lines_and_a_refund_names_its_order() {
+    let bench = Bench::new("cart").await;
+    let peer = Peer::start(bench.recorder.clock(), |request| accepted(request.order())).await;
+    let mut plan = plan(&[(Action::Create, 0, 0), (Action::Pay, 0, 100), (Action::Refund, 0, 200)]);
+    plan.scenario.items = scenario(2).items;
+    plan.orders[0].further = vec![PlannedLine { item: 1, quantity: 3 }, PlannedLine { item: 0, quantity: 2 }];
+    let (_, history) = bench.load(&plan, &[peer.address]).await;
+    let arrived = peer.arrived();
+    let lines: Vec<_> =
+        arrived[0].body["items"].as_array().unwrap().iter().map(|line| (&line["sku_id"], &line["quantity"])).collect();
+    assert_eq!(lines, [(&json!(1), &json!(1)), (&json!(2), &json!(3)), (&json!(1), &json!(2))]);
+    assert_eq!(
+        arrived[1..].iter().map(|request| request.call.as_str()).collect::<Vec<_>>(),
+        ["POST /orders/t-0/pay", "POST /orders/t-0/refund"]
+    );
+    let functions: Vec<_> = history.operations.iter().map(|operation| operation.function).collect();
+    assert_eq!(functions, [Function::CreateOrder, Function::PayOrder, Function::RefundOrder]);
+    assert!(history.operations.iter().all(|operation| operation.items.len() == 3), "every write carries its items");
+}
+
+#[tokio::test]
+async fn the_operator_changes_stock_at_the_admin_listener_with_its_token() {
+    let bench = Bench::new("operator").await;
+    let clock = bench.recorder.clock();
+    let public = Peer::start(clock, |request| accepted(request.order())).await;
+    let admin = Peer::start(clock, |request| match request.call.rsplit('/').next().unwrap() {
+        "t-s2" => Reaction::Reply(409, r#"{"code":"conflict"}"#.into()),
+        id => Reaction::Reply(201, json!({ "id": id }).to_string()),
+    })
+    .await;
+    let actions = [Action::Restock, Action::Cut, Action::Hold, Action::Release];
+    let arrivals: Vec<_> = actions.into_iter().zip(0..).map(|(action, at)| (action, at, u64::from(at) * 50)).collect();
+    let mut plan = Plan { orders: Vec::new(), ..plan(&arrivals) };
+    plan.changes = (1..=4).map(|quantity| PlannedLine { item: 0, quantity }).collect();
+    let endpoints = Endpoints {
+        admin: vec![("worker-1".into(), public.address), ("api-1".into(), admin.address)],
+        admin_token: "secret".into(),
+        ..endpoints(&[public.address])
+    };
+    let (summary, history) = bench.load_at(&plan, &endpoints).await;
+    let calls: Vec<_> =
+        admin.arrived().into_iter().map(|request| (request.call, request.body["quantity"].as_i64().unwrap())).collect();
+    let call = |kind: &str, at: u32| format!("PUT /admin/stock/1/1/1/{kind}/t-s{at}");
+    assert_eq!(calls, [(call("restocks", 0), 1), (call("cuts", 1), 2), (call("holds", 2), 3), (call("holds", 3), -4)]);
+    assert!(admin.arrived().iter().all(|request| request.authorization == "Bearer secret"));
+    assert_eq!(outcomes(&history), [Outcome::Ok, Outcome::Ok, Outcome::Fail(FailCode::Conflict), Outcome::Ok]);
+    assert!(history.operations.iter().zip(1..).all(|(operation, qty)| operation.items[0].qty == qty && operation.user == 0));
+    assert_eq!((summary.counts.sent, public.arrived().len()), (4, 0));
+}
+
+#[tokio::test]
+async fn a_change_in_doubt_is_sent_again_after_the_load_until_it_is_settled() {
+    let bench = Bench::new("settle").await;
+    let (clock, asked) = (bench.recorder.clock(), AtomicI64::new(0));
+    let admin = Peer::start(clock, move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 => Reaction::Close,
+        1 => Reaction::Reply(500, "{}".into()),
+        _ => Reaction::Reply(200, r#"{"id":"t-s0"}"#.into()),
+    })
+    .await;
+    let mut plan = Plan { orders: Vec::new(), ..plan(&[(Action::Cut, 0, 0)]) };
+    plan.changes = vec![PlannedLine { item: 0, quantity: 1 }];
+    let endpoints = Endpoints { admin: vec![("api-1".into(), admin.address)], ..endpoints(&[admin.address]) };
+    let (_, history) = bench.load_at(&plan, &endpoints).await;
+    let lost = [Outcome::Info(InfoCause::ConnectionLost), Outcome::Info(InfoCause::ServerError), Outcome::Ok];
+    assert_eq!(outcomes(&history), lost);
+    assert!(history.operations.iter().all(|operation| &*operation.order == "t-s0" && operation.function == Function::CutStock));
+}
+
+#[tokio::test]
+async fn the_drain_pays_what_it_buys_where_orders_expire_soon() {
+    let bench = Bench::new("drain-pays").await;
+    let (_, peers) = two_processes(bench.recorder.clock(), &[3]).await;
+    let mut short = scenario(1);
+    short.promises.order_ttl_ms = 5_000;
+    let (summary, history) = bench.drain(short, &[peers[0].address, peers[1].address], &[3]).await;
+    let orders = |function| {
+        let mut of: Vec<_> = history.of(function).filter(|it| it.is_ok()).map(|it| it.order.clone()).collect();
+        of.sort();
+        of
+    };
+    assert_eq!((summary.sold, orders(Function::PayOrder)), (3, orders(Function::CreateOrder)));
+}
+
+#[tokio::test]
 async fn every_invoke_is_recorded_before_its_request_arrives() {
     let bench = Bench::new("before").await;
     let peer = Peer::start(bench.recorder.clock(), |request| accepted(request.order())).await;
@@ -381,6 +471,9 @@ async fn two_processes(clock: RunClock, stock: &[i64]) -> (Arc<Vec<AtomicI64>>, 
     let stock: Arc<Vec<_>> = Arc::new(stock.iter().copied().map(AtomicI64::new).collect());
     let sell = |stock: Arc<Vec<AtomicI64>>| {
         move |request: &crate::peer::Arrived| {
+            if request.call.ends_with("/pay") {
+                return accepted(request.order());
+            }
             let item = usize::try_from(request.body["items"][0]["sku_id"].as_u64().unwrap()).unwrap() - 1;
             if stock[item].fetch_sub(1, Ordering::SeqCst) > 0 {
                 return accepted(request.order());

@@ -20,6 +20,8 @@ pub(crate) struct Arrived {
     pub(crate) call: String,
     /// Its body; null if it has none.
     pub(crate) body: serde_json::Value,
+    /// Its authorization; empty if it has none.
+    pub(crate) authorization: String,
 }
 
 impl Arrived {
@@ -78,8 +80,8 @@ impl Peer {
             for connection in 0.. {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (log, react) = (Arc::clone(&log), Arc::clone(&react));
-                tokio::spawn(serve(stream, move |call, body| {
-                    let request = Arrived { at: clock.now(), connection, call, body };
+                tokio::spawn(serve(stream, move |(call, body, authorization)| {
+                    let request = Arrived { at: clock.now(), connection, call, body, authorization };
                     log.lock().unwrap().push(request.clone());
                     let reaction = react(&request);
                     let wait = match reaction {
@@ -99,11 +101,14 @@ impl Peer {
     }
 }
 
-async fn serve(mut stream: TcpStream, react: impl Fn(String, serde_json::Value) -> (Reaction, Option<tokio::time::Instant>)) {
+/// First line without its version, body, authorization.
+type Request = (String, serde_json::Value, String);
+
+async fn serve(mut stream: TcpStream, react: impl Fn(Request) -> (Reaction, Option<tokio::time::Instant>)) {
     stream.set_nodelay(true).unwrap();
     let mut buffer = Vec::new();
-    while let Some((call, body)) = next_request(&mut stream, &mut buffer).await {
-        let (reaction, wait) = react(call, body);
+    while let Some(request) = next_request(&mut stream, &mut buffer).await {
+        let (reaction, wait) = react(request);
         if let Some(until) = wait {
             tokio::time::sleep_until(until).await;
         }
@@ -129,17 +134,20 @@ async fn reply(stream: &mut TcpStream, status: u16, extra: &str, body: &str) -> 
     stream.write_all(format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{extra}\r\n{body}", body.len()).as_bytes()).await
 }
 
-/// The first line without its version, and the body; `None` at the end of the stream.
-async fn next_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(String, serde_json::Value)> {
+/// The next request; `None` at the end of the stream.
+async fn next_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Request> {
     loop {
         if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
-            let head = String::from_utf8(buffer[..end].to_vec()).unwrap().to_lowercase();
+            let sent = String::from_utf8(buffer[..end].to_vec()).unwrap();
+            let head = sent.to_lowercase();
             let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
             if buffer.len() >= end + 4 + length {
-                let call = String::from_utf8(buffer[..end].to_vec()).unwrap().split(" HTTP/").next().unwrap().to_owned();
+                let call = sent.split(" HTTP/").next().unwrap().to_owned();
+                let named = |line: &str| line.to_lowercase().starts_with("authorization: ");
+                let authorization = sent.lines().find(|line| named(line)).map_or("", |line| line.split_at(15).1).to_owned();
                 let body = serde_json::from_slice(&buffer[end + 4..end + 4 + length]).unwrap_or_default();
                 buffer.drain(..end + 4 + length);
-                return Some((call, body));
+                return Some((call, body, authorization));
             }
         }
         if stream.read_buf(buffer).await.ok()? == 0 {

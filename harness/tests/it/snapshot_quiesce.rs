@@ -69,6 +69,26 @@ async fn a_backlog_that_nobody_works_on_is_stuck_and_named() {
 }
 
 #[tokio::test]
+async fn unpaid_orders_are_waited_for_where_they_expire_soon_and_only_there() {
+    let rig = rig().await;
+    rig.sql("INSERT INTO orders (order_id, status, request_hash) VALUES ('u-1', 'CREATED', REPEAT('x', 32)), ('u-2', 'PAID', REPEAT('x', 32))")
+        .await;
+    let (mut scenario, open) = (scenario(), AtomicU64::new(0));
+    scenario.promises.order_ttl_ms = scenario.limits.quiesce_stall_ms;
+    let ended = wait(&rig, &scenario, &open).await;
+    assert_eq!((ended.rest, ended.backlog.unpaid), (Rest::Quiesced, 0), "they live too long to be waited for");
+    scenario.promises.order_ttl_ms = scenario.limits.quiesce_stall_ms / 2;
+    let ended = wait(&rig, &scenario, &open).await;
+    assert_eq!((ended.rest, ended.backlog.unpaid), (Rest::Stuck, 1));
+    let expire = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        rig.sql("UPDATE orders SET status = 'EXPIRED' WHERE order_id = 'u-1'").await;
+    };
+    let (ended, ()) = tokio::join!(wait(&rig, &scenario, &open), expire);
+    assert_eq!((ended.rest, ended.backlog), (Rest::Quiesced, Backlog::default()));
+}
+
+#[tokio::test]
 async fn stores_that_keep_moving_are_slow_although_nothing_is_left() {
     let rig = rig().await;
     rig.sql("INSERT INTO inventory (store_id, product_id, sku_id) VALUES (7, 8, 1)").await;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod broken_evidence;
+mod eventful_sales;
 mod external_stores;
 mod faults;
 mod held_run;

@@ -38,7 +38,12 @@ fn plans_that_make_no_sale_are_refused_with_their_field() {
     expect_refused(&place, &["--api", "0"], "`processes.api`: must be 1 to 64");
     expect_refused(&place, &["--workers", "65"], "`processes.worker`: must be 1 to 64");
     expect_refused(&place, &["--sku-stock", "0"], "`items[1].opening`: must be 1 to ");
-    expect_refused(&place, &["--cancels", "0.6", "--payments", "0.6"], "`mix.cancels + mix.payments`");
+    expect_refused(&place, &["--cancels", "0.6", "--payments", "0.6"], "`mix.cancels + mix.payments + mix.refunds`");
+    expect_refused(&place, &["--carts", "1.5"], "`mix.carts.share`: must be between 0 and 1");
+    expect_refused(&place, &["--cart-skus", "1"], "`mix.carts.items_max`: must be 2 to 49");
+    expect_refused(&place, &["--order-ttl", "0.5"], "`promises.order_ttl_ms`: must be at least 1000");
+    expect_refused(&place, &["--cuts", "10001"], "`mix.operator.cuts`: must be at most 10000");
+    expect_refused(&place, &["--change-units", "0"], "`mix.operator.units_max`: must be 1 to 1000000");
     expect_refused(&place, &["--duration", "1e9"], "duration_ms`: must be at most a day");
 }
 

@@ -5,9 +5,10 @@
 //! Three rules decide what is safe to assume:
 //!
 //! - **Which refusals never held units.** A request that was never sent or was malformed, or one for a single item that does not
-//!   exist; a cart takes its items one after another before it fails on an unknown one. One refused as sold out held none either, but only while one counter admitted the whole run: across a rebuild, or where the balance in MySQL guards too, an
-//!   attempt can take units first and be refused later. So where an item saw more than one epoch or is not in mode `REDIS`, its
-//!   refusals count as transient holds too.
+//!   exist; a cart takes its items one after another before it fails on an unknown one. One refused as sold out held none either, but only
+//!   while one counter admitted: across a rebuild, or where the balance in MySQL guards too, an attempt can take units first and be
+//!   refused later. Where every epoch of an item is one of the operator's cuts, holds and releases, only refusals beside these count as
+//!   transient holds; where an epoch has another cause, or the mode is not `REDIS`, all do.
 //! - **Who holds units twice.** After a rebuild an attempt can be admitted anew while Redis still has a lock or a record of its first
 //!   token. So where an item saw more than one counter, every further token of an order is one more transient hold.
 //! - **When units are back.** Only when a trusted stop after the load quiesced, and only of attempts whose fate everybody knows.
@@ -25,9 +26,15 @@ use crate::history::operation::Operation;
 use crate::history::record::{FailCode, Function, Outcome};
 use crate::invariants::case::{Case, Dealings, StopView};
 use crate::invariants::index::OrderNumber;
-use crate::invariants::supply::{Change, changes};
+use crate::invariants::supply::Change;
 use crate::scenario::ItemId;
 use crate::snapshot::{LockState, Rest};
+
+/// By so long after the answer to a change every process uses the new counter.
+const REPLACED_WITHIN: Duration = Duration::from_secs(1);
+
+/// When the counter can have been replaced; `None` if nobody knows.
+type Rebuilds<'r> = Option<&'r [(Offset, Offset)]>;
 
 /// Everything known of the stock of each item.
 pub(crate) fn stocks(case: &Case<'_>) -> Vec<ItemStock> {
@@ -54,8 +61,8 @@ struct Building<'c> {
 
 struct Item {
     stock: ItemStock,
-    /// Whether one counter admitted the whole run, so that a refusal as sold out held nothing.
-    steady: bool,
+    /// When the counter can have been replaced; `None` if nobody knows. A refusal as sold out at another time held nothing.
+    rebuilds: Option<Vec<(Offset, Offset)>>,
     /// Sent and end of every request for the item: who can have set a flag, and when.
     requests: Vec<(Offset, Offset)>,
 }
@@ -84,8 +91,8 @@ impl<'c> Building<'c> {
         asked.sort_unstable();
         asked.dedup();
         for item in asked {
-            let steady = self.item(item).steady;
-            let taking = self.taking(order, dealings, item, steady);
+            let rebuilds = self.item(item).rebuilds.clone();
+            let taking = self.taking(order, dealings, item, rebuilds.as_deref());
             let requests: Vec<_> = dealings.creates().filter(|op| op.quantity_of(item) > 0).map(|op| self.span(op)).collect();
             let building = self.item(item);
             building.requests.extend(requests);
@@ -108,8 +115,8 @@ impl<'c> Building<'c> {
         (op.sent, end)
     }
 
-    fn taking(&self, order: OrderNumber, dealings: Dealings<'_>, item: ItemId, steady: bool) -> Option<Taking> {
-        let holds = |op: &&Operation| op.quantity_of(item) > 0 && may_have_held(op, item, steady);
+    fn taking(&self, order: OrderNumber, dealings: Dealings<'_>, item: ItemId, rebuilds: Rebuilds<'_>) -> Option<Taking> {
+        let holds = |op: &&Operation| op.quantity_of(item) > 0 && may_have_held(op, item, rebuilds);
         let accepted = dealings.accepted().filter(holds);
         let deciding = accepted.or_else(|| dealings.creates().find(|op| holds(op) && op.is_info()));
         let deciding = deciding.or_else(|| dealings.creates().find(holds))?;
@@ -154,8 +161,7 @@ impl<'c> Building<'c> {
 
     fn add_changes(&mut self) {
         let quiesced = self.quiesced_at();
-        for change in changes(self.case.evidence) {
-            let Change { function, op, item, units, sent, done } = change;
+        for Change { function, op, item, units, sent, done } in self.case.changes.iter().copied() {
             let stock = &mut self.item(item).stock;
             if matches!(function, Function::CutStock | Function::HoldStock) {
                 stock.decreases.push(Decrease { op, units, sent, answered: done.unwrap_or(NEVER) });
@@ -190,7 +196,8 @@ impl<'c> Building<'c> {
 
     /// Tokens that stores hold of an order beside the one that it was admitted by, or else beside the first.
     fn add_second_tokens(&mut self) {
-        let unsteady = self.items.values().filter(|building| !building.steady);
+        let unsteady =
+            self.items.values().filter(|building| building.rebuilds.as_ref().is_none_or(|rebuilds| !rebuilds.is_empty()));
         let found: Vec<(ItemId, Vec<Taking>)> =
             unsteady.map(|building| (building.stock.item, self.second_tokens(&building.stock))).collect();
         for (item, takings) in found {
@@ -268,20 +275,21 @@ fn new_item(case: &Case<'_>, last: Option<StopView<'_>>, item: ItemId) -> Item {
     let opening = case.supplies.get(&item).map_or(0, |supply| supply.opening);
     let counter = last.and_then(|view| counter(view, item));
     let stock = ItemStock { opening, counter, ..ItemStock::new(item) };
-    Item { stock, steady: is_steady(case, item), requests: Vec::new() }
+    Item { stock, rebuilds: rebuilds(case, item), requests: Vec::new() }
 }
 
-/// Whether one epoch in mode `REDIS` admitted from the opening to the last stop, by all stops and all SALE rows.
-fn is_steady(case: &Case<'_>, item: ItemId) -> bool {
-    let mut epochs: Vec<u64> = Vec::new();
+/// When the counter of an item can have been replaced, by all stops: beside the changes of the operator that made its epochs after the first.
+/// `None` if another mode or cause had a part in them.
+fn rebuilds(case: &Case<'_>, item: ItemId) -> Option<Vec<(Offset, Offset)>> {
+    let mut newest = None;
     for view in case.stops() {
-        let Some(rows) = view.items().get(&item) else { return false };
-        if rows.epochs.is_empty() || rows.epochs.iter().any(|row| row.mode != "REDIS") {
-            return false;
-        }
-        epochs.extend(rows.epochs.iter().map(|row| row.epoch));
+        let rows = view.items().get(&item).filter(|rows| rows.epochs.iter().all(|row| row.mode == "REDIS"))?;
+        newest = newest.max(Some(rows.epoch()?));
     }
-    !epochs.is_empty() && epochs.iter().all(|epoch| *epoch == 1)
+    let by_operator = case.changes.iter().filter(|change| change.item == item && change.function != Function::Restock);
+    let beside = |change: &Change| Some((change.sent, change.done?.plus(REPLACED_WITHIN)));
+    let intervals: Vec<_> = by_operator.map(beside).collect::<Option<_>>()?;
+    (newest? == 1 + intervals.len() as u64).then_some(intervals)
 }
 
 fn counter(view: StopView<'_>, item: ItemId) -> Option<Counter> {
@@ -294,12 +302,16 @@ fn counter(view: StopView<'_>, item: ItemId) -> Option<Counter> {
 }
 
 /// Whether an attempt can have held units of `item`, if only for a moment.
-fn may_have_held(op: &Operation, item: ItemId, steady: bool) -> bool {
+fn may_have_held(op: &Operation, item: ItemId, rebuilds: Rebuilds<'_>) -> bool {
+    let overlaps = |(from, until): &(Offset, Offset)| op.sent <= *until && op.answered.is_none_or(|answered| answered >= *from);
+    let one_counter = || rebuilds.is_some_and(|rebuilds| !rebuilds.iter().any(overlaps));
     match op.outcome {
         Outcome::Ok | Outcome::Info(_) => true,
         Outcome::Fail(FailCode::NotSent | FailCode::Invalid) => false,
         Outcome::Fail(FailCode::UnknownSku) => !is_of_one_item(op),
-        Outcome::Fail(FailCode::SoldOut) => !steady || !(op.short == Some(item) || (op.short.is_none() && is_of_one_item(op))),
+        Outcome::Fail(FailCode::SoldOut) => {
+            !one_counter() || !(op.short == Some(item) || (op.short.is_none() && is_of_one_item(op)))
+        }
         Outcome::Fail(_) => true,
     }
 }

@@ -61,7 +61,20 @@ fn a_hold_takes_units_from_sale_until_it_is_released() {
 fn a_refusal_long_after_a_release_is_false() {
     let mut run = HandWritten::sale(&[(1, 2)]);
     run.hold(1, 2).release(1, 2).stop("load").refuse("d-1", 1, 1).stop("drain");
-    trips_on(&run.finish(), "no_false_sold_out", "while 1 of 2 units were certainly free (interval bounds");
+    trips_on(&run.finish(), "no_false_sold_out", "while 2 of 2 units were certainly free (interval bounds");
+}
+
+#[test]
+fn refusals_long_after_a_cut_held_nothing_and_those_beside_it_may_have() {
+    let refused_twice = |after_ms: u64| {
+        let mut run = HandWritten::sale(&[(1, 3)]);
+        run.accept("o-1", &[(1, 1)]).cut(1, 1);
+        run.now_ms += after_ms;
+        run.refuse("o-2", 1, 1).refuse("o-3", 1, 1).stop("load");
+        judged(&run.finish(), "no_false_sold_out").verdict
+    };
+    assert!(refused_twice(0).is_held(), "each may have held the unit that the other was refused");
+    assert!(refused_twice(2_000).is_violated(), "one unit was certainly free");
 }
 
 #[test]
@@ -191,16 +204,18 @@ fn an_expiry_that_was_due_is_explained_and_one_of_a_paid_order_is_not() {
 
 #[test]
 fn an_unpaid_order_that_stands_long_after_its_time_is_stuck() {
-    let standing_for = |ms: i64| {
+    let standing_for = |ms: u64| {
         let mut run = HandWritten::sale(&[(1, 1)]);
+        run.evidence.plan.scenario.promises.order_ttl_ms = 5_000;
         run.accept("o-1", &[(1, 1)]);
-        let now_ms = i64::try_from(run.now_ms).unwrap();
-        run.row("o-1").expire_at_ms = Some(now_ms + 600 - ms);
-        run.stop("load");
-        run.finish()
+        // It was answered 1 ms before, and the stop ends 600 ms later.
+        run.now_ms += ms + 5_000 - 601;
+        judged(&run.stop("load").finish(), "legal_transitions")
     };
-    assert!(judged(&standing_for(20_000), "legal_transitions").verdict.is_held());
-    trips_on(&standing_for(20_001), "legal_transitions", "order o-1: it is CREATED 20001 ms after it was to expire");
+    let in_time = standing_for(20_000);
+    assert!(in_time.verdict.is_held(), "{in_time:?}");
+    let late = standing_for(20_001);
+    assert!(late.verdict.violations()[0].what.contains("order o-1: it is CREATED 20001 ms after it was to expire"), "{late:?}");
 }
 
 /// A sale with a limit of two units.
