@@ -28,14 +28,19 @@ impl Flow {
     /// MySQL gave no answer: nothing was decided, and the resolver will.
     pub(super) async fn resolve(&self, order: &OrderId, held: &[Held]) -> Result<StoredOrder, LedgerError> {
         let stored = self.row_or_tombstone(order).await?;
+        self.release(&stored, held).await;
+        Ok(stored)
+    }
+
+    /// Lets go of what `stored`, the committed row of the order, decides about: units that the ledger owns, and units that nobody can own.
+    pub(super) async fn release(&self, stored: &StoredOrder, held: &[Held]) {
         for Held { item, member } in held {
-            if owns(&stored, *item, member.token) {
+            if owns(stored, *item, member.token) {
                 self.confirm_quietly(*item, member.token.epoch, std::slice::from_ref(member)).await;
             } else {
                 self.roll_back(*item, member.token.epoch, std::slice::from_ref(member)).await;
             }
         }
-        Ok(stored)
     }
 
     /// The row of `order`; writes the tombstone if there is none.
