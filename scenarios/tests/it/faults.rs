@@ -5,7 +5,9 @@ use harness::history::pairing::read_history;
 use harness::history::record::{FaultMark, FaultStep};
 use harness::run::{self, Judged, Reading, RunRequest, Watch};
 use harness::scenario::faults::{Fault, PointAction, Store, Target};
-use harness::scenario::{FaultWindow, ItemId, Limits, LoadStretch, Mix, Phase, Processes, Promises, SaleItem, Scenario};
+use harness::scenario::{
+    Carts, FaultWindow, ItemId, Limits, LoadStretch, Mix, Operator, Phase, Processes, Promises, SaleItem, Scenario,
+};
 use harness::seed::Seed;
 use harness::stack::{Backend, ServiceCommand};
 use tokio_util::sync::CancellationToken;
@@ -30,13 +32,17 @@ fn scenario(name: &str, faults: Vec<FaultWindow>) -> Scenario {
         stretches: vec![stretch("warm-up", Phase::Warmup, 1_000), stretch("steady", Phase::Baseline, 9_000)],
         mix: Mix {
             users: 10_000,
+            greedy: 0.0,
             duplicates: 0.05,
             concurrent_duplicates: 0.5,
             cancels: 0.1,
             payments: 0.3,
+            refunds: 0.0,
             reads: 0.1,
             think_ms: (20, 1_000),
             quantity_max: 2,
+            carts: Carts::default(),
+            operator: Operator::default(),
         },
         processes: Processes { api: 2, worker: 2 },
         limits: Limits { ready_ms: 60_000, ..Limits::default() },
@@ -56,6 +62,7 @@ fn sale(name: &str, faults: Vec<FaultWindow>) -> (Judged, History) {
     let place = Workplace::kept(&format!("faults-{name}"));
     let request = RunRequest {
         scenario: scenario(name, faults),
+        saved: None,
         backend: Backend::Process,
         service: ServiceCommand { program: env!("CARGO_BIN_EXE_flash-sale").into(), leading: vec!["__service".into()] },
         service_args: Vec::new(),
@@ -86,7 +93,9 @@ fn bit_and_healed((judged, history): &(Judged, History), faults: u32) {
     }
     let print = |finding: &harness::invariants::Finding| format!("{}: {:?}", finding.invariant, finding.verdict);
     if std::env::var_os("SHOW").is_some() {
-        for finding in &judged.report.findings { println!("{}", print(finding).chars().take(400).collect::<String>()); }
+        for finding in &judged.report.findings {
+            println!("{}", print(finding).chars().take(400).collect::<String>());
+        }
         println!("{:?}", judged.report.outcome);
     }
     let broken: Vec<_> = judged.report.findings.iter().filter(|finding| finding.verdict.is_violated()).collect();
