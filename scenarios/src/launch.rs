@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use harness::report::{OutcomeClass, console};
+use harness::report::{OutcomeClass, console, index};
 use harness::run::{self, Judged, RunError, RunRequest};
 use harness::scenario::Scenario;
 use harness::scenario::plan::Plan;
@@ -78,6 +78,10 @@ impl Runner {
         };
         let result = self.runtime.block_on(run::run(&request, &progress, &self.stop));
         progress.close();
+        // The list is for looking at: without it the run is no less judged.
+        if let Err(error) = index::write(&request.reports) {
+            entry::eprintln_plain(&format!("the list of all runs was not written: {error}"));
+        }
         result
     }
 }

@@ -1,11 +1,12 @@
 //! `chaos`: scenarios by name, and saved runs judged again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use harness::report::OutcomeClass;
+use harness::report::folder::RunFolder;
+use harness::report::{OutcomeClass, index};
 use harness::run::{Write, judge_saved};
 use harness::seed::Seed;
 use harness::stack::Backend;
@@ -65,6 +66,22 @@ enum Command {
         #[arg(long, default_value = "reports", value_name = "DIR")]
         reports: PathBuf,
     },
+    /// Compares two saved runs, and says whether they differ by more than runs of this kind do
+    Compare {
+        /// Run folder
+        before: PathBuf,
+        /// Run folder
+        after: PathBuf,
+        /// Folder of the reports, for what other runs measured
+        #[arg(long, default_value = "reports", value_name = "DIR")]
+        reports: PathBuf,
+    },
+    /// Writes reports/index.html: all runs, by scenario and outcome, with their trend
+    Index {
+        /// Folder of the reports
+        #[arg(long, default_value = "reports", value_name = "DIR")]
+        reports: PathBuf,
+    },
     /// Judges a saved run again, offline, with the code of this program
     Verify {
         /// Run folder, or a link to one such as reports/flash_sale/latest
@@ -86,6 +103,8 @@ fn main() -> ExitCode {
             nightly(&Nightly { time: Duration::from_secs(minutes * 60), seed: seed.unwrap_or_else(entry::fresh_seed), reports })
         }
         Command::Replay { run, times, reports } => replay(&Replay { run, times, reports }),
+        Command::Compare { before, after, reports } => compare(&before, &after, &reports),
+        Command::Index { reports } => write_index(&reports),
         Command::Verify { run, write } => verify(&run, if write { Write::Yes } else { Write::No }),
     }
 }
@@ -138,7 +157,33 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Entry>, &String> {
     names.iter().map(|name| catalog::find(name).ok_or(name)).collect()
 }
 
-fn verify(run: &std::path::Path, write: Write) -> ExitCode {
+fn compare(before: &Path, after: &Path, reports: &Path) -> ExitCode {
+    let read = |path: &Path| RunFolder::open(path).and_then(|folder| folder.read_report());
+    let compared = read(before).and_then(|before| {
+        let after = read(after)?;
+        let (others, _) = index::summaries(reports).unwrap_or_default();
+        Ok(harness::report::compare::compare(&before, &after, &others).to_text())
+    });
+    match compared {
+        Ok(text) => {
+            put(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => launch::fail(OutcomeClass::Usage, &error.to_string()),
+    }
+}
+
+fn write_index(reports: &Path) -> ExitCode {
+    match index::write(reports) {
+        Ok(path) => {
+            put(&format!("{}\n", path.display()));
+            ExitCode::SUCCESS
+        }
+        Err(error) => launch::fail(OutcomeClass::Usage, &error.to_string()),
+    }
+}
+
+fn verify(run: &Path, write: Write) -> ExitCode {
     if !run.is_dir() {
         return launch::fail(OutcomeClass::Usage, &format!("there is no run folder {}", run.display()));
     }
