@@ -25,6 +25,7 @@ mod lossy_relay;
 mod operations_audit;
 mod operations_http;
 mod operations_poison;
+mod operations_replica;
 mod stock_arguments;
 mod stock_connection;
 mod stock_fixture;
