@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinError, JoinSet};
@@ -18,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use crate::alerts::Alerts;
 use crate::clock::Deadline;
 use crate::config::{Config, ConfigError, Role};
-use crate::flow::Flow;
+use crate::flow::{Flow, RedisDown};
+use crate::http::server::{self, Limits};
 use crate::http::{Shared, admin_router, public_router};
 use crate::ledger::{Ledger, LedgerError};
 use crate::metrics::Metrics;
@@ -93,19 +93,19 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<(), ServeE
     config.check()?;
     let admin_token: Arc<str> = config.admin_token()?.reveal().into();
     let deadline = Deadline::after(Duration::from_millis(config.start_deadline_ms));
-    let stock =
-        patiently(deadline, &stop, || Stock::open(config.stock()), |error| matches!(error, StockError::Unsuitable(_))).await?;
+    let stock = open_stock(&config, deadline, &stop).await?;
     let ledger =
         patiently(deadline, &stop, || Ledger::open(config.ledger()), |error| matches!(error, LedgerError::Unsuitable(_))).await?;
     let flow = Flow::new(stock, ledger.clone(), Metrics::default(), config.flow());
-    let shared = Shared { flow: flow.clone(), admin_token, alerts: Alerts::default() };
+    let limits = config.limits();
+    let shared = Shared { flow: flow.clone(), admin_token, client_timeout: limits.client_timeout, alerts: Alerts::default() };
 
     let mut parts = JoinSet::new();
     let scraped = flow.clone();
     parts.spawn(shared.alerts.clone().watch(move || scraped.exposition(), stop.clone()));
-    listen(&mut parts, config.admin_listen, admin_router(shared.clone()), &stop).await?;
+    listen(&mut parts, config.admin_listen, admin_router(shared.clone()), (limits, &stop)).await?;
     if config.has(Role::Api) {
-        listen(&mut parts, config.listen, public_router(shared), &stop).await?;
+        listen(&mut parts, config.listen, public_router(shared), (limits, &stop)).await?;
     }
     let mut working = if config.has(Role::Worker) {
         workers::start(&flow, &config.workers(), &stop)
@@ -160,6 +160,21 @@ fn ended(part: &'static str, error: Option<&JoinError>) -> ServeError {
     ServeError::Ended { part, how: error.map_or_else(|| "without an error".to_owned(), ToString::to_string) }
 }
 
+/// Connects to Redis. If MySQL may admit instead, an absence of Redis at start is like any other.
+async fn open_stock(config: &Config, deadline: Deadline, stop: &CancellationToken) -> Result<Stock, StockError> {
+    let is_final = |error: &StockError| matches!(error, StockError::Unsuitable(_));
+    let RedisDown::Database { after } = config.flow().redis_down else {
+        return patiently(deadline, stop, || Stock::open(config.stock()), is_final).await;
+    };
+    match patiently(Deadline::after(after), stop, || Stock::open(config.stock()), is_final).await {
+        Err(error) if !is_final(&error) => {
+            tracing::warn!(%error, "starting without redis");
+            Stock::unconnected(config.stock())
+        }
+        result => result,
+    }
+}
+
 /// Repeats `open` while the store is only unreachable: at start it may come up later than we do.
 async fn patiently<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
     deadline: Deadline,
@@ -178,22 +193,15 @@ async fn patiently<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
     }
 }
 
-async fn listen(parts: &mut JoinSet<()>, address: SocketAddr, router: Router, stop: &CancellationToken) -> Result<(), ServeError> {
+async fn listen(
+    parts: &mut JoinSet<()>,
+    address: SocketAddr,
+    router: Router,
+    (limits, stop): (Limits, &CancellationToken),
+) -> Result<(), ServeError> {
     let system = |source| ServeError::System { act: format!("listen on {address}"), source };
     let listener = TcpListener::bind(address).await.map_err(system)?;
-    // Without it a small reply waits for the client's delayed acknowledgement.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "set TCP_NODELAY");
-        }
-    });
-    let stop = stop.clone();
-    parts.spawn(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!(%error, %address, "listener ended");
-        }
-    });
+    parts.spawn(server::serve(listener, router, limits, stop.clone()));
     Ok(())
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use crate::flow::FlowSettings;
+use crate::flow::{FlowSettings, RedisDown};
+use crate::http::server::Limits;
 use crate::ledger::LedgerSettings;
 use crate::stock::StockSettings;
 use crate::workers::WorkerSettings;
@@ -18,6 +19,15 @@ pub enum Role {
     Api,
     /// Runs the workers.
     Worker,
+}
+
+/// What becomes of orders while Redis does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RedisDownChoice {
+    /// They are refused with 503 and may be tried again.
+    FailFast,
+    /// MySQL admits them, under the same fence, until Redis is back.
+    Database,
 }
 
 /// Reservation service for flash sales: Redis admits, MySQL decides.
@@ -66,15 +76,31 @@ pub struct Config {
     /// Connections that write orders, each one transaction at a time, 1 to 64
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub writer_connections: u32,
-    /// Orders waiting to be written at most; beyond three quarters of it new requests are refused with 429
+    /// Orders being created at once at most, from before they take stock until they are answered; more are refused with 429
     #[arg(long, default_value_t = 4_096, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
     pub writer_queue: u32,
     /// Orders written in one transaction at most, 1 to 1000
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub batch_max: u32,
-    /// Under load a writer waits this many milliseconds for more orders before it starts a transaction; 0 switches that off, at most 100
-    #[arg(long, default_value_t = 0, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=100))]
-    pub batch_window_ms: u64,
+    /// What becomes of orders while Redis does not answer
+    #[arg(long, value_enum, default_value = "fail-fast")]
+    pub redis_down: RedisDownChoice,
+    /// With --redis-down database: MySQL takes over once Redis has not answered for this many milliseconds, 500 to 600000
+    #[arg(long, default_value_t = 2_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(500..=600_000))]
+    pub degrade_after_ms: u64,
+    /// Items that MySQL took over go back to Redis once it has answered without a break for this many milliseconds, 100 to 3600000
+    #[arg(long, default_value_t = 30_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    pub return_after_ms: u64,
+    /// Orders a second of items that MySQL admits, for this process; more are refused with 429; 1 to 1000000
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub database_orders_per_second: u32,
+    /// Connections of each listener at once, 16 to 1000000; further clients wait
+    #[arg(long, default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
+    pub connections_max: u32,
+    /// A client has this many milliseconds, 100 to 600000, for the head of a request, for its body, and to take the reply; a connection
+    /// that is idle for as long is closed
+    #[arg(long, default_value_t = 30_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..=600_000))]
+    pub client_timeout_ms: u64,
     /// Threads of the process, 1 to 256
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
@@ -176,7 +202,6 @@ impl Config {
             writer_connections: self.writer_connections,
             writer_queue: self.writer_queue as usize,
             batch_max: self.batch_max as usize,
-            batch_window: Duration::from_millis(self.batch_window_ms),
             url: self.mysql_url.reveal().to_owned(),
             ..LedgerSettings::default()
         }
@@ -188,9 +213,19 @@ impl Config {
         FlowSettings {
             order_ttl: Duration::from_millis(self.order_ttl_ms),
             sold_out_memory: Duration::from_millis(self.sold_out_memory_ms),
-            queue_high_water: self.writer_queue as usize / 4 * 3,
+            redis_down: match self.redis_down {
+                RedisDownChoice::FailFast => RedisDown::FailFast,
+                RedisDownChoice::Database => RedisDown::Database { after: Duration::from_millis(self.degrade_after_ms) },
+            },
+            database_orders_per_second: self.database_orders_per_second,
             ..FlowSettings::default()
         }
+    }
+
+    /// What each listener grants.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { connections: self.connections_max as usize, client_timeout: Duration::from_millis(self.client_timeout_ms) }
     }
 
     /// Settings of the workers.
@@ -200,6 +235,7 @@ impl Config {
         WorkerSettings {
             poll: (Duration::from_millis(self.worker_poll_min_ms), Duration::from_millis(self.worker_poll_max_ms)),
             resolver_grace: Duration::from_millis(self.resolver_grace_ms),
+            return_after: Duration::from_millis(self.return_after_ms),
             audit_every: Duration::from_millis(self.audit_every_ms),
             ..standard
         }

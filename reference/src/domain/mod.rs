@@ -4,8 +4,10 @@
 
 pub mod ids;
 pub mod order;
+pub mod stock_change;
 pub mod token;
 
 pub use ids::{Item, OrderId, UserId};
 pub use order::{Line, OrderRequest, OrderStatus, Quantity, SaleState};
+pub use stock_change::{ChangeKind, StockChange, UserLimit};
 pub use token::{Epoch, Member, Token};

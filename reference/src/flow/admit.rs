@@ -2,6 +2,7 @@
 //!
 //! A reservation is no effect yet: without a committed order its units go back through RESOLVE.
 
+use super::breaker::Pass;
 use super::resolve::Held;
 use super::{Flow, Refusal};
 use crate::clock::{self, Deadline};
@@ -65,12 +66,20 @@ impl Flow {
     async fn admit_line(&self, order: &OrderId, line: Line, deadline: Deadline) -> Result<LineAdmitted, Refusal> {
         loop {
             match self.modes.of(line.item) {
-                Some(Mode::Db) => return Ok(LineAdmitted::ByLedger),
+                Some(Mode::Db) if self.database_orders.take() => return Ok(LineAdmitted::ByLedger),
+                Some(Mode::Db) => return Err(Refusal::Throttled),
                 Some(Mode::Closed) => return Err(Refusal::NotAdmitted(format!("item {} is closed", line.item))),
                 _ => {}
             }
+            let Some(pass) = self.redis.pass() else {
+                if deadline.has_passed() {
+                    return Err(Refusal::NotAdmitted("redis does not answer".to_owned()));
+                }
+                self.without_redis(line.item).await?;
+                continue;
+            };
             let asked_at = clock::now();
-            match self.pre_deduct(order, line).await? {
+            match self.pre_deduct(order, line, pass).await? {
                 PreDeduct::Taken(taken) => return Ok(LineAdmitted::ByRedis(taken)),
                 PreDeduct::Resolved => return Ok(LineAdmitted::Else(Admitted::AskRow)),
                 PreDeduct::Mismatch { .. } => return Err(Refusal::Mismatch),
@@ -96,19 +105,25 @@ impl Flow {
         let read_at = clock::now();
         let state = self.ledger.epoch(item).await?.ok_or(Refusal::UnknownSku { item })?;
         self.modes.put(item, state.mode, read_at);
-        if matches!(state.mode, Mode::Db | Mode::Closed) { Ok(()) } else { self.ensure_ready(item, reason).await }
+        match state.mode {
+            Mode::Db | Mode::Closed => Ok(()),
+            Mode::Redis | Mode::Strict if self.redis.away_for().is_some() => self.without_redis(item).await,
+            Mode::Redis | Mode::Strict => self.ensure_ready(item, reason).await,
+        }
     }
 
-    async fn pre_deduct(&self, order: &OrderId, line: Line) -> Result<PreDeduct, StockError> {
+    async fn pre_deduct(&self, order: &OrderId, line: Line, mut pass: Pass<'_>) -> Result<PreDeduct, StockError> {
         let started = clock::now();
         let mut reply = self.stock.pre_deduct(line.item, order, line.quantity).await;
         for _ in 1..UNKNOWN_TRIES {
+            pass.tell(reply.is_ok());
             if !matches!(reply, Err(StockError::Unknown { .. })) {
                 break;
             }
             self.metrics.count("pre_deduct", "unknown");
             reply = self.stock.pre_deduct(line.item, order, line.quantity).await;
         }
+        pass.tell(reply.is_ok());
         self.metrics.count("pre_deduct", pre_deduct_word(&reply));
         self.metrics.time("pre_deduct", started);
         reply

@@ -1,4 +1,4 @@
-//! CANCEL and EXPIRE: the order ends and its units come back, once. MySQL first, in one transaction with the message that
+//! CANCEL, EXPIRE and REFUND: the order ends and its units come back, once. MySQL first, in one transaction with the message that
 //! brings the increase to Redis. The lock in Redis plays no part: its token has a ledger row, so it is confirmed, never rolled back.
 
 use super::{Flow, Refusal};
@@ -46,6 +46,33 @@ impl Flow {
         let changed = self.ledger.undo(order, Undo::Expire, "unpaid").await?;
         self.metrics.count("expire", if matches!(changed, Changed::Now(_)) { "expired" } else { "lost_race" });
         Ok(matches!(changed, Changed::Now(_)))
+    }
+
+    /// Ends a paid order and gives its units back. Refunding a refunded order changes nothing and succeeds.
+    ///
+    /// # Errors
+    /// The order is not paid or does not exist; [`Refusal::Unknown`] if MySQL's answer was lost (a repeat is safe).
+    pub async fn refund(&self, order: &OrderId) -> Result<StoredOrder, Refusal> {
+        let result = self.refund_paid(order).await;
+        self.metrics.count("refund", result.as_ref().map_or_else(Refusal::code, |_| "refunded"));
+        result
+    }
+
+    async fn refund_paid(&self, order: &OrderId) -> Result<StoredOrder, Refusal> {
+        match self.ledger.undo(order, Undo::Refund, "returned").await? {
+            Changed::Now(stored) => {
+                self.forget_sold_out(&stored);
+                Ok(stored)
+            }
+            Changed::NoOrder => Err(Refusal::UnknownOrder),
+            Changed::Not(stored) => match stored.status {
+                OrderStatus::Refunded => Ok(stored),
+                OrderStatus::Created => Err(Refusal::Conflict("the order is not paid: cancel it".to_owned())),
+                OrderStatus::Paid => Err(Refusal::Conflict("the order changed meanwhile: try again".to_owned())),
+                OrderStatus::Fenced => Err(Refusal::Fenced),
+                status => Err(Refusal::Cancelled { status: status.name() }),
+            },
+        }
     }
 
     fn forget_sold_out(&self, stored: &StoredOrder) {

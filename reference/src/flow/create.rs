@@ -10,7 +10,7 @@ use super::resolve::Held;
 use super::{Flow, Refusal};
 use crate::clock::{self, Deadline};
 use crate::domain::{Item, OrderRequest, OrderStatus};
-use crate::ledger::{Admission, LedgerError, NewOrder, StoredOrder, Written};
+use crate::ledger::{Admission, LedgerError, NewOrder, Seat, StoredOrder, Written};
 
 /// Order transactions of one request: each further one follows a new epoch.
 const TRIES: u32 = 4;
@@ -73,11 +73,10 @@ impl Flow {
         } else if let Some(line) = request.lines().iter().find(|line| self.sold_out.remembers(line.item)) {
             return Err(Refusal::SoldOut { item: line.item });
         }
-        if self.ledger.writer_queue_len() >= self.settings.queue_high_water {
-            return Err(Refusal::Throttled);
-        }
+        // Before any stock is taken: whoever is told to come back later left no trace.
+        let seat = self.ledger.seat()?;
         for _ in 0..TRIES {
-            match self.attempt(&request, deadline).await {
+            match self.attempt(&request, &seat, deadline).await {
                 Step::Answer(answer) => return answer,
                 Step::Again(item) if deadline.has_passed() => return Err(moved_on(item)),
                 Step::Again(item) => self.make_ready(item, "epoch_moved").await?,
@@ -86,7 +85,11 @@ impl Flow {
         Err(Refusal::NotAdmitted("the epoch moved on again and again".to_owned()))
     }
 
-    async fn attempt(&self, request: &Arc<OrderRequest>, deadline: Deadline) -> Step {
+    async fn attempt(&self, request: &Arc<OrderRequest>, seat: &Seat, deadline: Deadline) -> Step {
+        // Before stock is taken: while MySQL is away every reservation would only wait for the resolver.
+        let Some(mut pass) = self.mysql.pass() else {
+            return Step::Answer(Err(Refusal::NotAdmitted("mysql does not answer".to_owned())));
+        };
         let attempt = self.admit(request, deadline).await;
         let held = attempt.held;
         let (admissions, left) = match attempt.result {
@@ -101,11 +104,21 @@ impl Flow {
         let contested = admissions.iter().zip(&left).any(|(admission, left)| admission.token.is_some() && left.is_none());
         let order = NewOrder { request: request.clone(), admissions: admissions.clone(), ttl: self.settings.order_ttl, contested };
         let started = clock::now();
-        let written = self.ledger.write(order).await;
+        let written = self.ledger.write_seated(order, seat.clone()).await;
+        match &written {
+            Ok(Written::Unknown) | Err(LedgerError::Away { .. } | LedgerError::Unknown { .. }) => pass.tell(false),
+            // The queue is ours: it says nothing of MySQL.
+            Err(LedgerError::QueueFull { .. }) => {}
+            Ok(_) | Err(_) => pass.tell(true),
+        }
         self.metrics.count("order_write", written_word(&written));
         self.metrics.time("order_write", started);
         match written {
             Ok(Written::Committed) => Step::Answer(Ok(Created::Now(Receipt { request: request.clone(), admissions, left }))),
+            Ok(Written::CommittedGuarded) => {
+                self.confirm_behind(held);
+                Step::Answer(Ok(Created::Now(Receipt { request: request.clone(), admissions, left })))
+            }
             Ok(Written::Exists) => Step::Answer(self.answer_by_resolving(request, &held, Doubt::None).await),
             Ok(Written::Unknown) | Err(LedgerError::Unknown { .. }) => {
                 Step::Answer(self.answer_by_resolving(request, &held, Doubt::LostCommit).await)
@@ -117,9 +130,25 @@ impl Flow {
                 }
                 Step::Answer(self.refuse_holding(request, &held, Refusal::SoldOut { item }).await)
             }
+            Ok(Written::QuotaExceeded { item }) => {
+                Step::Answer(self.refuse_holding(request, &held, Refusal::QuotaExceeded { item }).await)
+            }
             // Definite, and a repeat with this id finds the reservation again; if none comes, the resolver gives it back.
             Err(error) => Step::Answer(Err(error.into())),
         }
+    }
+
+    /// Confirms the locks of an order whose balances have moved, without keeping its answer waiting. One that is lost is the resolver's.
+    fn confirm_behind(&self, held: Vec<Held>) {
+        if held.is_empty() {
+            return;
+        }
+        let flow = self.clone();
+        tokio::spawn(async move {
+            for Held { item, member } in &held {
+                flow.confirm_quietly(*item, member.token.epoch, std::slice::from_ref(member)).await;
+            }
+        });
     }
 
     /// Settles what is held and answers from the row. Without an answer of MySQL only a lost COMMIT leaves doubt.
@@ -173,6 +202,8 @@ fn moved_on(item: Item) -> Refusal {
 fn written_word(written: &Result<Written, LedgerError>) -> &'static str {
     match written {
         Ok(Written::Committed) => "committed",
+        Ok(Written::CommittedGuarded) => "committed_guarded",
+        Ok(Written::QuotaExceeded { .. }) => "quota_exceeded",
         Ok(Written::Exists) => "exists",
         Ok(Written::NotAdmitted { .. }) => "not_admitted",
         Ok(Written::GuardRefused { .. }) => "guard_refused",

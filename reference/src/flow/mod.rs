@@ -5,15 +5,20 @@
 
 mod admit;
 mod audit;
+mod breaker;
+mod bucket;
 mod cancel;
+mod change_stock;
 mod create;
 mod modes;
+mod outage;
 mod pay;
 mod read;
 mod rebuild;
 mod repair;
 mod resolve;
 mod sale;
+mod single_flight;
 mod sold_out;
 
 use std::sync::Arc;
@@ -25,7 +30,9 @@ use crate::metrics::Metrics;
 use crate::stock::{Stock, StockError};
 
 pub use audit::AuditReport;
+pub use change_stock::Booked;
 pub use create::{Created, Receipt};
+pub use outage::RedisDown;
 pub use repair::{LockFate, OrderLock, Repaired, Resolution};
 pub use sale::{Delivery, StockLevel};
 
@@ -38,8 +45,10 @@ pub struct FlowSettings {
     pub sold_out_memory: Duration,
     /// Longest time that a request spends on being admitted.
     pub admit_deadline: Duration,
-    /// Requests waiting for the order writer beyond which new ones are refused before they take stock.
-    pub queue_high_water: usize,
+    /// What becomes of orders while Redis does not answer.
+    pub redis_down: RedisDown,
+    /// Orders a second of items that MySQL admits (mode DB), for this process; more are refused.
+    pub database_orders_per_second: u32,
 }
 
 impl Default for FlowSettings {
@@ -48,7 +57,8 @@ impl Default for FlowSettings {
             order_ttl: Duration::from_secs(1_800),
             sold_out_memory: Duration::from_secs(1),
             admit_deadline: Duration::from_millis(1_500),
-            queue_high_water: 3_072,
+            redis_down: RedisDown::FailFast,
+            database_orders_per_second: 500,
         }
     }
 }
@@ -74,9 +84,15 @@ pub enum Refusal {
     /// The state of the order, or an earlier request with this id, does not allow it.
     #[error("{0}")]
     Conflict(String),
-    /// The id belongs to an order with another body.
-    #[error("this order id belongs to an order with another body")]
+    /// The id belongs to an order, or to a change of stock, with another body.
+    #[error("this id belongs to a request with another body")]
     Mismatch,
+    /// The user's live orders would hold more of this item than its limit.
+    #[error("the limit per user of item {item} is reached")]
+    QuotaExceeded {
+        /// The item.
+        item: Item,
+    },
     /// No order has this id.
     #[error("no order has this id")]
     UnknownOrder,
@@ -107,6 +123,7 @@ impl Refusal {
             Self::Cancelled { .. } => "cancelled",
             Self::Conflict(_) => "conflict",
             Self::Mismatch => "mismatch",
+            Self::QuotaExceeded { .. } => "quota_exceeded",
             Self::UnknownOrder => "unknown_order",
             Self::UnknownSku { .. } => "unknown_sku",
             Self::Throttled => "throttled",
@@ -128,7 +145,9 @@ impl From<LedgerError> for Refusal {
         match error {
             LedgerError::Unknown { .. } => Self::Unknown(error.to_string()),
             LedgerError::QueueFull { .. } => Self::Throttled,
-            LedgerError::Failed { .. } | LedgerError::Unsuitable(_) => Self::NotAdmitted(error.to_string()),
+            LedgerError::Failed { .. } | LedgerError::Away { .. } | LedgerError::Unsuitable(_) => {
+                Self::NotAdmitted(error.to_string())
+            }
         }
     }
 }
@@ -141,8 +160,12 @@ pub struct Flow {
     metrics: Metrics,
     settings: Arc<FlowSettings>,
     sold_out: Arc<sold_out::SoldOutMemory>,
-    rebuilding: Arc<rebuild::SingleFlight>,
+    rebuilding: Arc<single_flight::SingleFlight>,
+    degrading: Arc<single_flight::SingleFlight>,
     modes: Arc<modes::ModeMemory>,
+    redis: Arc<breaker::Breaker>,
+    mysql: Arc<breaker::Breaker>,
+    database_orders: Arc<bucket::Bucket>,
     /// One audit that a refusal asked for at a time.
     auditing: Arc<tokio::sync::Semaphore>,
 }
@@ -158,6 +181,7 @@ impl Flow {
     #[must_use]
     pub fn new(stock: Stock, ledger: Ledger, metrics: Metrics, settings: FlowSettings) -> Self {
         let sold_out = Arc::new(sold_out::SoldOutMemory::new(settings.sold_out_memory));
+        let database_orders = Arc::new(bucket::Bucket::new(settings.database_orders_per_second));
         let auditing = Arc::new(tokio::sync::Semaphore::new(1));
         Self {
             stock,
@@ -166,7 +190,11 @@ impl Flow {
             settings: Arc::new(settings),
             sold_out,
             rebuilding: Arc::default(),
+            degrading: Arc::default(),
             modes: Arc::default(),
+            redis: Arc::default(),
+            mysql: Arc::default(),
+            database_orders,
             auditing,
         }
     }

@@ -2,12 +2,7 @@
 //!
 //! Loss of Redis, restart, failover, split brain, FLUSHALL, a foreign write, change of mode: all are this one operation.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared};
 
 use super::{Flow, Refusal};
 use crate::clock::{self, Deadline};
@@ -15,24 +10,6 @@ use crate::domain::{Epoch, Item};
 use crate::ledger::{EpochState, Mode, RebuildRequest, Rebuilt};
 use crate::metrics::Finding;
 use crate::stock::{Installed, Installer};
-
-type Flight = Shared<BoxFuture<'static, Result<(), Refusal>>>;
-
-/// Rebuilds under way in this process, one for each item.
-#[derive(Default)]
-pub(super) struct SingleFlight(Mutex<HashMap<Item, Flight>>);
-
-/// Takes a flight off the list when it is over, also if it panicked: callers who come later start a new one.
-struct Landing {
-    flights: Arc<SingleFlight>,
-    item: Item,
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        self.flights.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.item);
-    }
-}
 
 /// A rebuild that was overtaken waits this long for the winner's install.
 const INSTALL_WAIT: Duration = Duration::from_millis(200);
@@ -47,26 +24,10 @@ impl Flow {
     /// # Errors
     /// The item does not exist, or a store gave no answer in time.
     pub async fn ensure_ready(&self, item: Item, reason: &'static str) -> Result<(), Refusal> {
-        let flight = {
-            let mut flights = self.rebuilding.0.lock().unwrap_or_else(PoisonError::into_inner);
-            flights.entry(item).or_insert_with(|| self.clone().fly(item, reason)).clone()
-        };
-        flight.await
-    }
-
-    fn fly(self, item: Item, reason: &'static str) -> Flight {
-        let task = tokio::spawn(async move {
-            // Made inside: a runtime that shuts down drops the task at once, while our caller holds the list.
-            let _landing = Landing { flights: Arc::clone(&self.rebuilding), item };
-            match self.is_ready(item).await {
-                Ok(true) => Ok(()),
-                Ok(false) => self.rebuild(item, None, reason).await.map(|_| ()),
-                Err(refusal) => Err(refusal),
-            }
-        });
-        task.map(|joined| joined.unwrap_or_else(|error| Err(Refusal::NotAdmitted(format!("rebuild the counter: {error}")))))
-            .boxed()
-            .shared()
+        let flow = self.clone();
+        let rebuild =
+            || async move { if flow.is_ready(item).await? { Ok(()) } else { flow.rebuild(item, None, reason).await.map(|_| ()) } };
+        self.rebuilding.join(item, rebuild).await
     }
 
     /// Whether the counter in Redis stands and is of the epoch in MySQL.
@@ -113,15 +74,7 @@ impl Flow {
 
     /// One attempt; `None` asks for another one with a new epoch.
     async fn rebuild_once(&self, item: Item, mode: Option<Mode>, reason: &'static str) -> Result<Option<EpochState>, Refusal> {
-        let seen = self.ledger.epoch(item).await?.ok_or(Refusal::UnknownSku { item })?;
-        let admits_by_redis = matches!(mode.unwrap_or(seen.mode), Mode::Redis | Mode::Strict);
-        let installer = if admits_by_redis { Some(self.stock.installer().await?) } else { None };
-        let in_redis = match &installer {
-            Some(installer) => installer.probe_epoch(item).await?,
-            None => Epoch::default(),
-        };
-        let incarnation = installer.as_ref().map(|installer| installer.incarnation().to_owned()).unwrap_or_default();
-        let request = RebuildRequest { item, seen: seen.epoch, in_redis, mode, incarnation, reason };
+        let (request, installer) = self.prepare_rebuild(item, mode, reason).await?;
         match self.ledger.rebuild(request).await? {
             Rebuilt::Committed { epoch, base, mode } => {
                 if base < 0 {
@@ -135,7 +88,27 @@ impl Flow {
             Rebuilt::Superseded { current } => Ok(self.await_install(item, current).await.then_some(current)),
             Rebuilt::Unknown => Ok(None),
             Rebuilt::UnknownItem => Err(Refusal::UnknownSku { item }),
+            // Only a rebuild that books a change, or reopens, can be stopped.
+            Rebuilt::Stopped(_) | Rebuilt::NotReopened(_) => Err(Refusal::NotAdmitted("the rebuild was stopped".to_owned())),
         }
+    }
+
+    /// What a rebuild has to know of both stores before its transaction, and the connection that its counter will go to.
+    pub(super) async fn prepare_rebuild(
+        &self,
+        item: Item,
+        mode: Option<Mode>,
+        reason: &'static str,
+    ) -> Result<(RebuildRequest, Option<Installer>), Refusal> {
+        let seen = self.ledger.epoch(item).await?.ok_or(Refusal::UnknownSku { item })?;
+        let admits_by_redis = matches!(mode.unwrap_or(seen.mode), Mode::Redis | Mode::Strict);
+        let installer = if admits_by_redis { Some(self.stock.installer().await?) } else { None };
+        let in_redis = match &installer {
+            Some(installer) => installer.probe_epoch(item).await?,
+            None => Epoch::default(),
+        };
+        let incarnation = installer.as_ref().map(|installer| installer.incarnation().to_owned()).unwrap_or_default();
+        Ok((RebuildRequest { item, seen: seen.epoch, in_redis, mode, incarnation, reason }, installer))
     }
 
     /// Installs the counter, once and never again. Anything but success asks for a new epoch.
@@ -170,23 +143,5 @@ impl Flow {
             tokio::time::sleep(INSTALL_POLL).await;
         }
         false
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_flight_that_panics_is_taken_off_the_list() {
-        let (flights, item) = (Arc::<SingleFlight>::default(), Item::new(1, 1, 1).unwrap());
-        flights.0.lock().unwrap().insert(item, std::future::pending().boxed().shared());
-        let landing = Landing { flights: Arc::clone(&flights), item };
-        let task = tokio::spawn(async move {
-            let _landing = landing;
-            panic!("the rebuild broke");
-        });
-        assert!(task.await.unwrap_err().is_panic());
-        assert!(flights.0.lock().unwrap().is_empty());
     }
 }

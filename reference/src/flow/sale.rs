@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Flow, Refusal};
 use crate::clock;
-use crate::domain::{Epoch, Item};
+use crate::domain::{Epoch, Item, UserLimit};
 use crate::ledger::{DeltaEvent, Mode, Restocked};
 use crate::stock::{Applied, StockError};
 
@@ -31,17 +31,51 @@ pub enum Delivery {
 }
 
 impl Flow {
-    /// Opens an item with its stock and brings its counter up in Redis. Opening it again with the same stock changes nothing.
+    /// Opens an item with its stock and no limit: [`Flow::open_sale`].
     ///
     /// # Errors
-    /// It is open with another stock, or a store gave no answer (a repeat is safe).
+    /// As [`Flow::open_sale`].
     pub async fn open_item(&self, item: Item, opening: u64) -> Result<Restocked, Refusal> {
-        let opened = self.ledger.open_item(item, opening).await?;
-        match opened {
-            Restocked::Now | Restocked::Before => self.make_ready(item, "opening").await.map(|()| opened),
-            Restocked::Conflict { booked } => Err(Refusal::Conflict(format!("item {item} is open with {booked} units"))),
-            Restocked::UnknownItem => Err(Refusal::UnknownSku { item }),
+        self.open_sale(item, opening, None).await
+    }
+
+    /// Opens an item with its stock and a limit for each user, and brings its counter up in Redis. Opening it again with the same stock
+    /// changes nothing; a limit that is given must then be the one that stands.
+    ///
+    /// # Errors
+    /// It is open with another stock or limit, or a store gave no answer (a repeat is safe).
+    pub async fn open_sale(&self, item: Item, opening: u64, limit: Option<UserLimit>) -> Result<Restocked, Refusal> {
+        let opened = self.ledger.open_limited_item(item, opening, limit.unwrap_or_default()).await?;
+        match (opened, limit) {
+            (Restocked::Conflict { booked }, _) => {
+                return Err(Refusal::Conflict(format!("item {item} is open with {booked} units")));
+            }
+            (Restocked::Before, Some(limit)) => {
+                let stands = self.user_limit(item).await?;
+                if stands != limit {
+                    return Err(Refusal::Conflict(format!("item {item} is open with a limit of {}", stands.get())));
+                }
+            }
+            _ => {}
         }
+        self.make_ready(item, "opening").await.map(|()| opened)
+    }
+
+    /// The limit of an item for each user.
+    ///
+    /// # Errors
+    /// No such item, or MySQL gave no answer.
+    pub async fn user_limit(&self, item: Item) -> Result<UserLimit, Refusal> {
+        self.ledger.user_limit(item).await?.ok_or(Refusal::UnknownSku { item })
+    }
+
+    /// Sets the limit of an item for each user. A first limit counts the orders that stand; who is above it keeps them.
+    ///
+    /// # Errors
+    /// No such item, or MySQL gave no answer (a repeat is safe).
+    pub async fn set_user_limit(&self, item: Item, limit: UserLimit) -> Result<(), Refusal> {
+        let found = self.ledger.set_user_limit(item, limit).await?;
+        if found { Ok(()) } else { Err(Refusal::UnknownSku { item }) }
     }
 
     /// How much of an item is left.
@@ -74,13 +108,14 @@ impl Flow {
             self.metrics.count("apply_delta", "contained");
             return Delivery::Done;
         }
-        // An increase of the time before the first epoch is inside the base of the first one, and twenty failures mean that something
-        // stands in the way which a rebuild removes: both become obsolete by it.
+        // An increase of the time before the first epoch is inside the base of the first one, twenty failures mean that something
+        // stands in the way which a rebuild removes, and a marker must outlive its increase: each becomes obsolete by a rebuild.
         if event.epoch == Epoch::default() {
             let _next_round_looks_again = self.ensure_ready(event.item, "delta_before_first_epoch").await;
             return Delivery::Later;
         }
-        if event.attempts >= ATTEMPTS_MAX {
+        let too_old = u128::from(event.age_ms) >= self.stock.marker_ttl().as_millis() / 2;
+        if too_old || event.attempts >= ATTEMPTS_MAX {
             let _next_round_looks_again = self.rebuild(event.item, None, "delta_failed").await;
             return Delivery::Later;
         }

@@ -1,4 +1,4 @@
-//! Operator's routes: open an item for sale, metrics. On their own listener, behind a bearer token.
+//! Operator's routes: open an item for sale, change its stock and its limit, reopen it, metrics. On their own listener, behind a bearer token.
 
 use axum::Json;
 use axum::Router;
@@ -6,13 +6,14 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Shared;
 use super::body::{Body, ItemPath};
 use super::error::ApiError;
+use super::{Shared, stock_changes};
+use crate::domain::UserLimit;
 use crate::domain::ids::Invalid;
 use crate::ledger::Restocked;
 
@@ -22,6 +23,9 @@ const OPENING_MAX: u64 = 1_000_000_000_000;
 pub(super) fn router(shared: &Shared) -> Router<Shared> {
     Router::new()
         .route("/admin/sales/{store_id}/{product_id}/{sku_id}", put(open_sale))
+        .route("/admin/sales/{store_id}/{product_id}/{sku_id}/reopen", post(reopen))
+        .route("/admin/limits/{store_id}/{product_id}/{sku_id}", put(set_limit))
+        .merge(stock_changes::router())
         .route("/metrics", get(metrics))
         .route_layer(from_fn_with_state(shared.clone(), need_token))
 }
@@ -40,12 +44,14 @@ pub(super) async fn need_token(State(shared): State<Shared>, request: Request, n
 #[serde(deny_unknown_fields)]
 struct OpenBody {
     opening_stock: u64,
+    limit_per_user: Option<i64>,
 }
 
 #[derive(Serialize)]
 struct OpenReply {
     item: String,
     opening_stock: u64,
+    limit_per_user: i64,
 }
 
 async fn open_sale(
@@ -56,9 +62,45 @@ async fn open_sale(
     if !(1..=OPENING_MAX).contains(&body.opening_stock) {
         return Err(Invalid::new("opening_stock", "must be an integer from 1 to 1000000000000").into());
     }
-    let opened = shared.flow.open_item(item, body.opening_stock).await?;
+    let limit = body.limit_per_user.map(UserLimit::new).transpose()?;
+    let opened = shared.flow.open_sale(item, body.opening_stock, limit).await?;
     let status = if opened == Restocked::Now { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(OpenReply { item: item.to_string(), opening_stock: body.opening_stock })))
+    let limit = shared.flow.user_limit(item).await?;
+    Ok((status, Json(OpenReply { item: item.to_string(), opening_stock: body.opening_stock, limit_per_user: limit.get() })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitBody {
+    limit_per_user: i64,
+}
+
+#[derive(Serialize)]
+struct LimitReply {
+    item: String,
+    limit_per_user: i64,
+}
+
+async fn set_limit(
+    State(shared): State<Shared>,
+    ItemPath(item): ItemPath,
+    Body(body): Body<LimitBody>,
+) -> Result<Json<LimitReply>, ApiError> {
+    let limit = UserLimit::new(body.limit_per_user)?;
+    shared.flow.set_user_limit(item, limit).await?;
+    Ok(Json(LimitReply { item: item.to_string(), limit_per_user: limit.get() }))
+}
+
+#[derive(Serialize)]
+struct ReopenReply {
+    item: String,
+    mode: &'static str,
+    epoch: u64,
+}
+
+async fn reopen(State(shared): State<Shared>, ItemPath(item): ItemPath) -> Result<Json<ReopenReply>, ApiError> {
+    let state = shared.flow.reopen(item).await?;
+    Ok(Json(ReopenReply { item: item.to_string(), mode: state.mode.name(), epoch: state.epoch.0 }))
 }
 
 async fn metrics(State(shared): State<Shared>) -> String {

@@ -12,6 +12,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::Shared;
 use super::error::ApiError;
 use crate::domain::ids::Invalid;
 use crate::domain::{Item, OrderId};
@@ -42,11 +43,16 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
 /// A body that is a JSON object of type `T`.
 pub(super) struct Body<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        Json::<Object<T>>::from_request(request, state).await.map(|Json(Object(body))| Self(body)).map_err(|rejection| {
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Self::Rejection> {
+        let reading = tokio::time::timeout(shared.client_timeout, Json::<Object<T>>::from_request(request, shared));
+        let Ok(read) = reading.await else {
+            let message = format!("the body did not come within {} ms", shared.client_timeout.as_millis());
+            return Err(ApiError::Invalid { status: StatusCode::REQUEST_TIMEOUT, message });
+        };
+        read.map(|Json(Object(body))| Self(body)).map_err(|rejection| {
             let status = match &rejection {
                 JsonRejection::BytesRejection(bytes) => bytes.status(),
                 JsonRejection::MissingJsonContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -98,6 +104,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RowPath {
     }
 }
 
-fn invalid_path(rejection: PathRejection) -> ApiError {
+/// A path whose parts are not of their types.
+pub(super) fn invalid_path(rejection: PathRejection) -> ApiError {
     ApiError::Invalid { status: StatusCode::BAD_REQUEST, message: rejection.body_text() }
 }

@@ -58,6 +58,7 @@ fn refused(refusal: &Refusal) -> Response {
         Refusal::SoldOut { .. } | Refusal::Fenced | Refusal::Cancelled { .. } | Refusal::Conflict(_) => {
             (StatusCode::CONFLICT, "none")
         }
+        Refusal::QuotaExceeded { .. } => (StatusCode::FORBIDDEN, "none"),
         Refusal::Mismatch => (StatusCode::UNPROCESSABLE_ENTITY, "none"),
         Refusal::UnknownOrder | Refusal::UnknownSku { .. } => (StatusCode::NOT_FOUND, "none"),
         Refusal::Throttled => (StatusCode::TOO_MANY_REQUESTS, "none"),
@@ -65,7 +66,7 @@ fn refused(refusal: &Refusal) -> Response {
         Refusal::Unknown(_) => (StatusCode::INTERNAL_SERVER_ERROR, "unknown"),
     };
     let item = match refusal {
-        Refusal::SoldOut { item } | Refusal::UnknownSku { item } => Some(item.to_string()),
+        Refusal::SoldOut { item } | Refusal::UnknownSku { item } | Refusal::QuotaExceeded { item } => Some(item.to_string()),
         _ => None,
     };
     let mut response = reply(status, refusal.code(), &refusal.to_string(), effect, item);

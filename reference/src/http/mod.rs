@@ -12,8 +12,11 @@ mod inventory;
 mod openapi;
 mod operations;
 mod orders;
+pub mod server;
+mod stock_changes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -31,6 +34,8 @@ pub struct Shared {
     pub flow: Flow,
     /// Token of the admin routes.
     pub admin_token: Arc<str>,
+    /// Longest wait for the body of a request.
+    pub client_timeout: Duration,
     /// Which alerts are on.
     pub alerts: Alerts,
 }

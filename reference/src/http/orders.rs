@@ -1,4 +1,4 @@
-//! Orders: create, read, pay, cancel.
+//! Orders: create, read, pay, cancel, refund.
 
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ pub(super) fn router() -> Router<Shared> {
         .route("/orders/{order_id}", get(read))
         .route("/orders/{order_id}/pay", post(pay))
         .route("/orders/{order_id}/cancel", post(cancel))
+        .route("/orders/{order_id}/refund", post(refund))
 }
 
 #[derive(Deserialize)]
@@ -88,6 +89,10 @@ async fn pay(State(shared): State<Shared>, OrderPath(order): OrderPath) -> Resul
 
 async fn cancel(State(shared): State<Shared>, OrderPath(order): OrderPath) -> Result<Json<StatusReply>, ApiError> {
     Ok(Json(status_of(&shared.flow.cancel(&order).await?)))
+}
+
+async fn refund(State(shared): State<Shared>, OrderPath(order): OrderPath) -> Result<Json<StatusReply>, ApiError> {
+    Ok(Json(status_of(&shared.flow.refund(&order).await?)))
 }
 
 fn request_of(body: CreateBody) -> Result<OrderRequest, ApiError> {

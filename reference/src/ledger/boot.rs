@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
+use sqlx::migrate::Migrator;
+
 use super::LedgerError;
 use super::connection::{Connection, Dial, Flavour};
 use super::failure::{Failure, UNKNOWN_DATABASE};
 use super::rows;
+
+/// A table is not there.
+const NO_SUCH_TABLE: u16 = 1146;
+/// Table, column, key or constraint is there already, or gone already.
+const DONE_ALREADY: [u16; 6] = [1050, 1060, 1061, 1091, 1826, 3822];
 
 const ACT: &str = "open the ledger";
 /// Longest wait for another process that migrates.
@@ -76,6 +83,58 @@ async fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
     }
     let mut migrator = sqlx::migrate!("../migrations");
     migrator.set_locking(false);
+    finish_interrupted(connection, &migrator).await?;
     // The connection is closed afterwards, and its lock goes with it.
     migrator.run_direct(None, connection.link(), false).await.map_err(|error| failed(error.to_string()))
+}
+
+/// Finishes a migration whose process was killed on the way, which the driver would only complain about. DDL commits by itself, so some of
+/// its statements may stand; those are told by the error that the object is there already, or gone already. Nobody else migrates now.
+async fn finish_interrupted(connection: &mut Connection, migrator: &Migrator) -> Result<(), LedgerError> {
+    const ACT: &str = "finish an interrupted migration";
+    let dirty = match connection.query("SELECT version FROM _sqlx_migrations WHERE success = FALSE ORDER BY version".into()).await {
+        Ok(reply) => reply.rows(0).iter().map(|row| rows::int(row, "version")).collect::<Result<Vec<_>, _>>(),
+        Err(Failure::Refused { code: NO_SUCH_TABLE, .. }) => Ok(Vec::new()),
+        Err(failure) => Err(failure),
+    };
+    for version in dirty.map_err(|failure| failure.into_error(ACT))? {
+        let unknown =
+            || LedgerError::Unsuitable(format!("migration {version} of a newer program was interrupted: start that program once"));
+        let migration = migrator.iter().find(|migration| migration.version == version).ok_or_else(unknown)?;
+        for statement in statements(migration.sql.as_str()) {
+            match connection.autocommit(statement.clone()).await {
+                Ok(_) => {}
+                Err(Failure::Refused { code, .. }) if DONE_ALREADY.contains(&code) => {}
+                Err(failure) => {
+                    let why = format!("version {version} ({}), at {statement:?}: {failure:?}", migration.description);
+                    return Err(LedgerError::Failed { act: ACT, why });
+                }
+            }
+        }
+        let mark = format!("UPDATE _sqlx_migrations SET success = TRUE WHERE version = {version}");
+        connection.autocommit(mark).await.map_err(|failure| failure.into_error(ACT))?;
+        tracing::warn!(version, "finished a migration that had been interrupted");
+    }
+    Ok(())
+}
+
+/// The statements of a migration: each ends with a semicolon at the end of a line, and comments are lines of their own or end one.
+fn statements(sql: &str) -> Vec<String> {
+    let bare: Vec<&str> = sql.lines().map(|line| line.split("--").next().unwrap_or_default().trim_end()).collect();
+    bare.join("\n")
+        .split(";\n")
+        .map(|statement| statement.trim().trim_end_matches(';').to_owned())
+        .filter(|text| !text.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_migration_is_taken_apart_at_its_semicolons_and_not_at_those_of_its_comments() {
+        let sql = "-- Why; and how.\n\nCREATE TABLE a (\n  b INT, -- of b; c\n  c INT\n);\nALTER TABLE a\n  DROP KEY d;\n";
+        assert_eq!(statements(sql), ["CREATE TABLE a (\n  b INT,\n  c INT\n)", "ALTER TABLE a\n  DROP KEY d"]);
+    }
 }

@@ -17,6 +17,9 @@ const CHECK: [u16; 2] = [3819, 4025];
 /// The server ends the connection with these: shutdown, kill, idle for too long.
 const GOODBYE: [u16; 3] = [1053, 1927, 4031];
 
+/// The server takes no work now, whatever the statement: too many connections, read only.
+const AWAY: [u16; 5] = [1040, 1203, 1290, 1792, 1836];
+
 /// Why a statement gave no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -68,6 +71,11 @@ impl Failure {
         matches!(self, Self::Refused { code, .. } if TRANSIENT.contains(code))
     }
 
+    /// Whether somebody held a lock for longer than the session waits.
+    pub(super) const fn is_lock_wait(&self) -> bool {
+        matches!(self, Self::Refused { code: LOCK_WAIT_TIMEOUT, .. })
+    }
+
     /// Whether the server refused a duplicate key.
     pub(super) const fn is_duplicate(&self) -> bool {
         matches!(self, Self::Refused { code: DUPLICATE_KEY, .. })
@@ -85,8 +93,10 @@ impl Failure {
     /// The error for the caller of `act`.
     pub(super) fn into_error(self, act: &'static str) -> LedgerError {
         match self {
+            Self::Refused { code, why } if AWAY.contains(&code) => LedgerError::Away { act, why: format!("error {code}: {why}") },
             Self::Refused { code, why } => LedgerError::Failed { act, why: format!("error {code}: {why}") },
-            Self::Lost { why } | Self::Broken { why } => LedgerError::Failed { act, why },
+            Self::Lost { why } => LedgerError::Away { act, why },
+            Self::Broken { why } => LedgerError::Failed { act, why },
             Self::Unknown { why } => LedgerError::Unknown { act, why },
         }
     }
@@ -103,6 +113,14 @@ mod tests {
         assert!(matches!(lost.of_commit(), Failure::Unknown { .. }));
         let refused = Failure::Refused { code: DUPLICATE_KEY, why: String::new() };
         assert_eq!(refused.clone().of_commit(), refused);
+    }
+
+    #[test]
+    fn a_server_that_takes_no_work_is_away_and_a_row_that_it_refuses_is_not() {
+        let error = |code| Failure::Refused { code, why: String::new() }.into_error("test");
+        assert!(AWAY.into_iter().all(|code| matches!(error(code), LedgerError::Away { .. })));
+        assert!([1062, 1205, 1213, 4025].into_iter().all(|code| matches!(error(code), LedgerError::Failed { .. })));
+        assert!(matches!(Failure::Lost { why: String::new() }.into_error("test"), LedgerError::Away { .. }));
     }
 
     #[test]

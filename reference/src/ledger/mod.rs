@@ -6,28 +6,35 @@ mod audit;
 mod boot;
 mod connection;
 mod deduct;
+mod degrade;
 mod failure;
 mod items;
+mod order_aside;
 mod order_batch;
+mod order_fence;
 mod order_writer;
 mod orders;
 mod outbox;
 mod pool;
+mod quota;
 mod rebuild;
 mod restock;
 mod rows;
 mod self_test;
 mod settings;
 mod sql;
+mod stock_change;
 mod store;
 mod undo;
 mod unit;
+mod user_limit;
 
 use std::sync::Arc;
 
 pub use audit::{AuditRequest, Audited, Comparison, Increase, LedgerCheck, Look, Sight};
 pub use settings::LedgerSettings;
-pub use store::Ledger;
+pub use stock_change::{ChangeStop, StockChanged};
+pub use store::{Ledger, Seat};
 
 use crate::domain::{Epoch, Item, Line, OrderId, OrderRequest, OrderStatus, Quantity, SaleState, Token, UserId};
 
@@ -93,6 +100,8 @@ pub struct NewOrder {
 pub enum Written {
     /// Committed: the order stands.
     Committed,
+    /// Committed, and its balances have moved (modes STRICT and DB): no deduct will come to confirm its locks.
+    CommittedGuarded,
     /// Not written: an order row with this id exists already.
     Exists,
     /// Not written: the token of this item is not of its current epoch, or its mode does not take this kind of admission.
@@ -103,6 +112,11 @@ pub enum Written {
     /// Not written: the balance in MySQL does not cover the order (modes STRICT and DB).
     GuardRefused {
         /// The item that is short.
+        item: Item,
+    },
+    /// Not written: the user's live orders would hold more of this item than its limit.
+    QuotaExceeded {
+        /// The item.
         item: Item,
     },
     /// COMMIT was sent and its reply never came: only RESOLVE can tell.
@@ -210,6 +224,37 @@ pub enum Rebuilt {
     Unknown,
     /// No such item.
     UnknownItem,
+    /// The change of stock that was to go with it stopped it; nothing was changed.
+    Stopped(ChangeStop),
+    /// The item is not to be reopened; nothing was changed.
+    NotReopened(ReopenStop),
+}
+
+/// Why an item was not reopened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReopenStop {
+    /// It is not closed.
+    Open(EpochState),
+    /// Its ledger does not add up.
+    Unbalanced {
+        /// Units owned by the balance.
+        current: i64,
+        /// Units owned by the sum of the ledger.
+        booked: i64,
+        /// Units that no order holds; negative if more is sold than is there.
+        available: i64,
+    },
+}
+
+/// An item that MySQL admits only while Redis is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Degraded {
+    /// The item.
+    pub item: Item,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The mode that it left: REDIS or STRICT.
+    pub returns_to: Mode,
 }
 
 /// Balance of an item.
@@ -233,20 +278,18 @@ impl Balance {
     }
 }
 
-/// Result of a restock or of opening an item.
+/// Result of opening an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restocked {
-    /// Booked now.
+    /// Opened now.
     Now,
-    /// The same restock had been booked before.
+    /// It was open with the same stock.
     Before,
-    /// The id belongs to a restock of another quantity.
+    /// It is open with another stock.
     Conflict {
-        /// That quantity.
+        /// That stock.
         booked: i64,
     },
-    /// No such item.
-    UnknownItem,
 }
 
 /// A sale whose fate the deduct worker settled, and whose lock can be confirmed.
@@ -339,6 +382,14 @@ pub enum LedgerError {
         /// What MySQL or the system said.
         why: String,
     },
+    /// Certainly nothing was changed: MySQL cannot be reached, or takes no work now.
+    #[error("{act}: nothing changed: {why}")]
+    Away {
+        /// What was tried.
+        act: &'static str,
+        /// What MySQL or the system said.
+        why: String,
+    },
     /// Nobody can say whether it was committed.
     #[error("{act}: nobody can say whether it was committed: {why}")]
     Unknown {
@@ -347,10 +398,10 @@ pub enum LedgerError {
         /// What MySQL or the system said.
         why: String,
     },
-    /// The queue before the order writer is full; nothing was tried.
-    #[error("write order: the queue of {capacity} is full")]
+    /// Every seat of the order writer is taken; nothing was tried.
+    #[error("write order: all {capacity} seats are taken")]
     QueueFull {
-        /// Bound of the queue.
+        /// Number of seats.
         capacity: usize,
     },
     /// The server cannot carry the protocol.

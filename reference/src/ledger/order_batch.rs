@@ -2,12 +2,14 @@
 //!
 //! In: orders with distinct ids. Out: one verdict each. Retries and rollback after a failure are the writer's.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::connection::{Connection, Reply};
 use super::failure::Failure;
-use super::{Admission, EpochState, Mode, NewOrder, Written, rows, sql};
-use crate::domain::{Epoch, Item};
+use super::order_fence::{Fence, Path};
+use super::quota::{self, Demand, SeenLimits};
+use super::{Admission, NewOrder, Written, rows, sql};
+use crate::domain::Epoch;
 
 /// What the transaction says about one order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,23 +20,27 @@ pub(super) enum Verdict {
     Alone,
 }
 
-/// One order transaction. `before_commit` is called right before COMMIT is sent, with the places of the orders in it.
+/// One order transaction. `before_commit` is called right before COMMIT is sent, with the places of the orders in it. `limits` is a guess
+/// that is checked, and learns.
 ///
 /// # Errors
 /// Nothing was committed. `Refused` leaves the transaction open. An unknown COMMIT is no error but [`Written::Unknown`].
 pub(super) async fn transact(
     connection: &mut Connection,
     orders: &[&NewOrder],
+    limits: &mut SeenLimits,
     mut before_commit: impl FnMut(&[usize]) + Send,
 ) -> Result<Vec<Verdict>, Failure> {
-    if let Some(written) = at_once(connection, orders, &mut before_commit).await? {
+    if let Some(written) = at_once(connection, orders, limits, &mut before_commit).await? {
         return Ok(orders.iter().map(|_| Verdict::Is(written.clone())).collect());
     }
     let fence = Fence::close(connection, orders).await?;
+    fence.teach(limits);
     let mut verdicts: Vec<Option<Verdict>> = orders.iter().map(|order| fence.stops(order, orders.len())).collect();
     let mut members: Vec<usize> = (0..orders.len()).filter(|at| verdicts[*at].is_none()).collect();
     members.sort_by_key(|at| orders[*at].request.order());
     exclude_twins(connection, orders, &mut members, &mut verdicts).await?;
+    exclude_over_limit(connection, orders, &fence, &mut members, &mut verdicts).await?;
     let admitted: Vec<&NewOrder> = members.iter().map(|at| orders[*at]).collect();
     let written = if admitted.is_empty() {
         connection.rollback().await?;
@@ -47,7 +53,11 @@ pub(super) async fn transact(
             }
             None => {
                 before_commit(&members);
-                commit(connection).await
+                let guarded = admitted.iter().any(|order| fence.guards(order));
+                match commit(connection).await {
+                    Written::Committed if guarded => Written::CommittedGuarded,
+                    written => written,
+                }
             }
         }
     };
@@ -63,15 +73,23 @@ pub(super) async fn transact(
 async fn at_once(
     connection: &mut Connection,
     orders: &[&NewOrder],
+    limits: &SeenLimits,
     before_commit: &mut (impl FnMut(&[usize]) + Send),
 ) -> Result<Option<Written>, Failure> {
-    let Some(assumed) = Fence::assumed(orders) else { return Ok(None) };
+    let Some(assumed) = Fence::assumed(orders, limits) else { return Ok(None) };
     let mut sorted = orders.to_vec();
     sorted.sort_by_key(|order| order.request.order());
     let (lines, _) = lines(&sorted, &assumed)?;
-    let packet = format!("{}; {}; {lines}", Fence::share(orders), insert_orders(&sorted));
+    let demands = quota::demands(&sorted, &(0..sorted.len()).collect::<Vec<_>>(), |item| assumed.limit(item));
+    let mut packet = format!("{}; {}; ", Fence::share(orders), insert_orders(&sorted));
+    if !demands.is_empty() {
+        packet.push_str(&format!("{}; {}; ", quota::open_rows(&demands), quota::take(&demands)));
+    }
+    packet.push_str(&lines);
+    // Behind the locks come the orders rows and the rows of the quota; then one UPDATE for each demand.
+    let first_take = assumed.len() + 2;
     match connection.begin(&packet).await {
-        Ok(reply) if Fence::read(&reply)? == assumed => {
+        Ok(reply) if Fence::read(&reply)? == assumed && all_took(&reply, first_take, &demands) => {
             before_commit(&(0..orders.len()).collect::<Vec<_>>());
             Ok(Some(commit(connection).await))
         }
@@ -79,6 +97,39 @@ async fn at_once(
         Err(failure) if failure.is_duplicate() => connection.rollback().await.map(|()| None),
         Err(failure) => Err(failure),
     }
+}
+
+fn all_took(reply: &Reply, first: usize, demands: &[Demand]) -> bool {
+    (first..).take(demands.len()).all(|at| reply.affected(at) == 1)
+}
+
+/// Takes what the orders need of their users' limits. An order that is over one is taken out alone: whoever refused it commits with it.
+async fn exclude_over_limit(
+    connection: &mut Connection,
+    orders: &[&NewOrder],
+    fence: &Fence,
+    members: &mut Vec<usize>,
+    verdicts: &mut [Option<Verdict>],
+) -> Result<(), Failure> {
+    let demands = quota::demands(orders, members, |item| fence.limit(item));
+    if demands.is_empty() {
+        return Ok(());
+    }
+    let refused = quota::over_limit(connection, &demands).await?;
+    if !refused.is_empty() {
+        let ids = sql::list(refused.keys().map(|at| sql::id(orders[*at].request.order())));
+        connection.query(format!("DELETE FROM orders WHERE order_id IN ({ids})")).await?;
+        members.retain(|at| !refused.contains_key(at));
+        for (at, item) in &refused {
+            verdicts[*at] = Some(Verdict::Is(Written::QuotaExceeded { item: *item }));
+        }
+    }
+    let demands = quota::without(demands, &refused);
+    if demands.is_empty() {
+        return Ok(());
+    }
+    let reply = connection.query(quota::take(&demands)).await?;
+    if all_took(&reply, 0, &demands) { Ok(()) } else { Err(Failure::Broken { why: "a locked quota changed".into() }) }
 }
 
 /// Inserts the orders rows. An id that another process committed meanwhile fails the statement alone, not the transaction: the ids that
@@ -132,79 +183,6 @@ async fn commit(connection: &mut Connection) -> Written {
     }
 }
 
-/// The epochs that are share-locked until COMMIT.
-#[derive(Debug, PartialEq, Eq)]
-struct Fence {
-    epochs: HashMap<Item, EpochState>,
-}
-
-impl Fence {
-    /// The fence that lets every order pass as counted by Redis; `None` if there is none, or if an id is contested.
-    fn assumed(orders: &[&NewOrder]) -> Option<Self> {
-        let mut epochs = HashMap::new();
-        for order in orders {
-            for admission in &order.admissions {
-                let state = EpochState { epoch: admission.token?.epoch, mode: Mode::Redis };
-                if order.contested || *epochs.entry(admission.line.item).or_insert(state) != state {
-                    return None;
-                }
-            }
-        }
-        Some(Self { epochs })
-    }
-
-    async fn close(connection: &mut Connection, orders: &[&NewOrder]) -> Result<Self, Failure> {
-        Self::read(&connection.begin(&Self::share(orders)).await?)
-    }
-
-    /// Statements that share-lock the epoch of every item, in the order in which everybody locks them.
-    fn share(orders: &[&NewOrder]) -> String {
-        let mut items: Vec<Item> = orders.iter().flat_map(|order| &order.admissions).map(|admission| admission.line.item).collect();
-        items.sort_unstable();
-        items.dedup();
-        items.into_iter().map(sql::share_epoch).collect::<Vec<_>>().join("; ")
-    }
-
-    fn read(reply: &Reply) -> Result<Self, Failure> {
-        let locked = (0..reply.len()).flat_map(|at| reply.rows(at));
-        let epochs = locked.map(|row| Ok((rows::item(row)?, rows::epoch_state(row)?))).collect::<Result<_, Failure>>()?;
-        Ok(Self { epochs })
-    }
-
-    /// Why an order is not inserted by a transaction of `together` orders; `None` if it is.
-    fn stops(&self, order: &NewOrder, together: usize) -> Option<Verdict> {
-        let mut guarded = false;
-        for admission in &order.admissions {
-            match self.path(admission) {
-                Some((Path::Counted, _)) => {}
-                Some(_) => guarded = true,
-                None => return Some(Verdict::Is(Written::NotAdmitted { item: admission.line.item })),
-            }
-        }
-        (guarded && together > 1).then_some(Verdict::Alone)
-    }
-
-    /// Which way a line takes, and the epoch of its item; `None` if it is not admitted.
-    fn path(&self, admission: &Admission) -> Option<(Path, Epoch)> {
-        let state = self.epochs.get(&admission.line.item)?;
-        let path = match (state.mode, admission.token) {
-            (Mode::Redis, Some(token)) if token.epoch == state.epoch => Path::Counted,
-            (Mode::Strict, Some(token)) if token.epoch == state.epoch => Path::Guarded,
-            (Mode::Db, None) => Path::Guarded,
-            _ => return None,
-        };
-        Some((path, state.epoch))
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Path {
-    /// Redis counted; the deduct comes later through the outbox.
-    Counted,
-    /// The balance moves in this transaction, if it covers the line.
-    Guarded,
-}
-
 /// Ledger and outbox rows, and guarded balances. `Some` if the order must be taken back, because a guard refused it.
 async fn insert_lines(connection: &mut Connection, orders: &[&NewOrder], fence: &Fence) -> Result<Option<Written>, Failure> {
     let (lines, guards) = lines(orders, fence)?;
@@ -215,7 +193,6 @@ async fn insert_lines(connection: &mut Connection, orders: &[&NewOrder], fence: 
 /// The INSERTs of ledger and outbox rows, in one packet because every round trip is a wait of the whole batch, and the lines whose balance
 /// is to be guarded.
 fn lines<'a>(orders: &[&'a NewOrder], fence: &Fence) -> Result<(String, Vec<&'a Admission>), Failure> {
-    // A limit for each user belongs here, before the ledger: an UPDATE of user_quota that matches no row takes the order back.
     let (mut sales, mut events, mut guards) = (Vec::new(), Vec::new(), Vec::new());
     for (order, admission) in orders.iter().flat_map(|order| order.admissions.iter().map(move |admission| (order, admission))) {
         let (path, epoch) = fence.path(admission).ok_or_else(|| Failure::Broken { why: "an order was not checked".into() })?;

@@ -3,18 +3,21 @@
 //! In: orders, through a bounded queue. Out: what became of each, after COMMIT was acknowledged. A few tasks, each with a
 //! connection of its own, take what waits and write it; one bad order never fails its neighbours.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Dial};
 use super::failure::Failure;
+use super::order_aside::{Aside, by_items};
 use super::order_batch::{Verdict, transact};
+use super::quota::SeenLimits;
+use super::store::Seat;
 use super::unit::{CONFLICT_REPEATS, jitter};
 use super::{LedgerError, LedgerSettings, NewOrder, Written};
 
@@ -34,16 +37,18 @@ pub(super) struct OrderWriter {
 }
 
 impl OrderWriter {
-    /// Starts the writers. Their connections are opened when the first order comes.
-    pub(super) fn start(settings: &LedgerSettings, dial: &Dial) -> Self {
+    /// Starts the writers. Their connections are opened when the first order comes. Orders that would keep the others waiting go `aside`.
+    pub(super) fn start(settings: &LedgerSettings, dial: &Dial, aside: Option<&Self>) -> Self {
         let (queue, receiver) = mpsc::channel(settings.writer_queue.max(1));
         let closing = CancellationToken::new();
-        let inbox = Arc::new(Inbox { receiver: Arc::new(tokio::sync::Mutex::new(receiver)), closing: closing.clone() });
-        let (batch_max, batch_window) = (settings.batch_max.max(1), settings.batch_window);
+        let inbox = Arc::new(Inbox { receiver: tokio::sync::Mutex::new(receiver), closing: closing.clone() });
+        let batch_max = settings.batch_max.max(1);
+        let aside = aside.map(|writer| writer.queue.clone());
         let writer = || {
-            let (inbox, dial) = (Arc::clone(&inbox), dial.clone());
+            let (inbox, dial, aside) = (Arc::clone(&inbox), dial.clone(), aside.clone());
             let make = move || {
-                Writer { dial: dial.clone(), connection: None, batch_max, batch_window, last_batch: 0 }.run(Arc::clone(&inbox))
+                let (dial, limits, aside) = (dial.clone(), SeenLimits::default(), aside.clone().map(Aside::new));
+                Writer { dial, connection: None, limits, batch_max, aside }.run(Arc::clone(&inbox))
             };
             tokio::spawn(supervise(make))
         };
@@ -51,10 +56,11 @@ impl OrderWriter {
         Self { queue, closing, tasks: Mutex::new(tasks) }
     }
 
-    /// Queues an order and waits for what becomes of it. Dropping the future does not take the order back.
-    pub(super) async fn write(&self, order: NewOrder) -> Outcome {
+    /// Queues an order and waits for what becomes of it. Dropping the future does not take the order back, and its seat stays taken until
+    /// it is written.
+    pub(super) async fn write(&self, order: NewOrder, seat: Seat) -> Outcome {
         let (sender, answer) = oneshot::channel();
-        let job = Job { order, answer: Answer { sender: Some(sender), commit_sent: false } };
+        let job = Job { order, _seat: seat, answer: Answer { sender: Some(sender), commit_sent: false } };
         self.queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(job) => job.refuse(LedgerError::QueueFull { capacity: self.queue.max_capacity() }),
             mpsc::error::TrySendError::Closed(job) => job.refuse(failed("the ledger is closed")),
@@ -93,8 +99,9 @@ where
     }
 }
 
-struct Job {
-    order: NewOrder,
+pub(super) struct Job {
+    pub(super) order: NewOrder,
+    _seat: Seat,
     answer: Answer,
 }
 
@@ -103,6 +110,11 @@ impl Job {
         // Nobody waits for the answer yet.
         self.answer.sender = None;
         error
+    }
+
+    /// Answers with an error.
+    pub(super) fn fail(self, error: LedgerError) {
+        self.answer.give(Err(error));
     }
 }
 
@@ -131,53 +143,34 @@ impl Drop for Answer {
 }
 
 struct Inbox {
-    receiver: Arc<tokio::sync::Mutex<mpsc::Receiver<Job>>>,
+    receiver: tokio::sync::Mutex<mpsc::Receiver<Job>>,
     closing: CancellationToken,
-}
-
-/// A batch that is being filled. While it is held no other writer takes jobs, so that they come together here.
-struct Filling {
-    jobs: Vec<Job>,
-    most: usize,
-    receiver: OwnedMutexGuard<mpsc::Receiver<Job>>,
 }
 
 impl Inbox {
     /// At least one job and at most `most`; none once the queue is closed and empty. Cancel safe: a job is taken or stays.
-    async fn take(&self, most: usize) -> Filling {
-        let receiver = Arc::clone(&self.receiver).lock_owned().await;
-        let mut filling = Filling { jobs: Vec::with_capacity(most), most, receiver };
-        if !filling.receiver.is_closed() {
+    async fn take(&self, most: usize) -> Vec<Job> {
+        let mut receiver = self.receiver.lock().await;
+        let mut jobs = Vec::with_capacity(most);
+        if !receiver.is_closed() {
             tokio::select! {
                 biased;
-                () = self.closing.cancelled() => filling.receiver.close(),
-                _ = filling.receiver.recv_many(&mut filling.jobs, most) => return filling,
+                () = self.closing.cancelled() => receiver.close(),
+                _ = receiver.recv_many(&mut jobs, most) => return jobs,
             }
         }
-        filling.receiver.recv_many(&mut filling.jobs, most).await;
-        filling
-    }
-}
-
-impl Filling {
-    /// Waits for more jobs. Not cancel safe: the jobs taken so far would be answered as not written.
-    async fn wait_for_more(&mut self, window: Duration) {
-        tokio::time::sleep(window).await;
-        while self.jobs.len() < self.most
-            && let Ok(job) = self.receiver.try_recv()
-        {
-            self.jobs.push(job);
-        }
+        receiver.recv_many(&mut jobs, most).await;
+        jobs
     }
 }
 
 struct Writer {
     dial: Dial,
     connection: Option<Connection>,
+    limits: SeenLimits,
     batch_max: usize,
-    batch_window: Duration,
-    /// Orders in the last batch. More than one means that orders come faster than one transaction each can take them.
-    last_batch: usize,
+    /// Where orders go whose item somebody has locked; none for the writer that they go to.
+    aside: Option<Aside>,
 }
 
 impl Writer {
@@ -185,25 +178,13 @@ impl Writer {
         loop {
             match tokio::time::timeout(KEEP_ALIVE, inbox.take(self.batch_max)).await {
                 Err(_) => self.keep_alive().await,
-                Ok(filling) if filling.jobs.is_empty() => break,
-                Ok(filling) => {
-                    let jobs = self.fill(filling).await;
-                    self.write(jobs).await;
-                }
+                Ok(jobs) if jobs.is_empty() => break,
+                Ok(jobs) => self.write(jobs).await,
             }
         }
         if let Some(connection) = self.connection {
             connection.close().await;
         }
-    }
-
-    /// Under load a transaction is worth a short wait: it costs the same for one order as for ten. A lone order is not kept waiting.
-    async fn fill(&mut self, mut filling: Filling) -> Vec<Job> {
-        if self.last_batch > 1 && filling.jobs.len() < filling.most && !self.batch_window.is_zero() {
-            filling.wait_for_more(self.batch_window).await;
-        }
-        self.last_batch = filling.jobs.len();
-        filling.jobs
     }
 
     async fn keep_alive(&mut self) {
@@ -216,6 +197,9 @@ impl Writer {
 
     /// Orders of one id go one after another: the second must see what became of the first.
     async fn write(&mut self, mut jobs: Vec<Job>) {
+        if let Some(aside) = &mut self.aside {
+            jobs = aside.divert(jobs);
+        }
         while !jobs.is_empty() {
             let mut ids = HashSet::new();
             let (batch, later) = jobs.into_iter().partition(|job| ids.insert(job.order.request.order().clone()));
@@ -225,22 +209,37 @@ impl Writer {
     }
 
     async fn write_distinct(&mut self, jobs: Vec<Job>) {
-        for job in self.write_together(jobs).await {
-            // Of one order nothing is left over.
-            self.write_together(vec![job]).await;
+        // What is left over of a batch is in smaller ones, and of one order nothing is.
+        let mut batches = VecDeque::from([jobs]);
+        while let Some(batch) = batches.pop_front() {
+            batches.extend(self.write_together(batch).await);
         }
     }
 
-    /// One transaction, repeated after conflicts. Answers what it settles and returns the orders that must go alone.
-    async fn write_together(&mut self, mut jobs: Vec<Job>) -> Vec<Job> {
+    /// One transaction, repeated after conflicts. Answers what it settles and returns the orders that must go apart.
+    async fn write_together(&mut self, mut jobs: Vec<Job>) -> Vec<Vec<Job>> {
         let mut repeats = Repeats::default();
         loop {
             match self.attempt(&mut jobs).await {
                 Ok(verdicts) => return settle(jobs, verdicts),
+                // One item that somebody has locked must not keep the others waiting.
+                Err(ended) if ended.failure.is_lock_wait() && self.aside.is_some() => return self.set_aside(jobs),
                 Err(ended) if repeats.allow(&ended) => tokio::time::sleep(jitter(repeats.conflicts)).await,
                 Err(ended) => return give_up(jobs, &ended.failure),
             }
         }
+    }
+
+    /// After a lock that was not granted: first the orders are tried item by item, then those that waited again are left to another writer.
+    fn set_aside(&mut self, jobs: Vec<Job>) -> Vec<Vec<Job>> {
+        let mut groups = by_items(jobs);
+        if groups.len() > 1 {
+            return groups;
+        }
+        if let (Some(aside), Some(stuck)) = (&mut self.aside, groups.pop()) {
+            aside.take(stuck);
+        }
+        Vec::new()
     }
 
     async fn attempt(&mut self, jobs: &mut [Job]) -> Result<Vec<Verdict>, Ended> {
@@ -254,7 +253,7 @@ impl Writer {
         let (orders, mut answers): (Vec<&NewOrder>, Vec<&mut Answer>) =
             jobs.iter_mut().map(|job| (&job.order, &mut job.answer)).unzip();
         let before_commit = |members: &[usize]| members.iter().for_each(|at| answers[*at].commit_sent = true);
-        let outcome = transact(&mut connection, &orders, before_commit).await;
+        let outcome = transact(&mut connection, &orders, &mut self.limits, before_commit).await;
         let outcome = match outcome {
             Ok(verdicts) => Ok(verdicts),
             Err(failure) => {
@@ -294,22 +293,22 @@ impl Repeats {
     }
 }
 
-fn settle(jobs: Vec<Job>, verdicts: Vec<Verdict>) -> Vec<Job> {
+fn settle(jobs: Vec<Job>, verdicts: Vec<Verdict>) -> Vec<Vec<Job>> {
     let mut alone = Vec::new();
     for (job, verdict) in jobs.into_iter().zip(verdicts) {
         match verdict {
             Verdict::Is(written) => job.answer.give(Ok(written)),
-            Verdict::Alone => alone.push(job),
+            Verdict::Alone => alone.push(vec![job]),
         }
     }
     alone
 }
 
 /// A row that was refused may be any one of several: each gets a transaction of its own. Otherwise nothing was written.
-fn give_up(jobs: Vec<Job>, failure: &Failure) -> Vec<Job> {
+fn give_up(jobs: Vec<Job>, failure: &Failure) -> Vec<Vec<Job>> {
     let of_a_row = matches!(failure, Failure::Broken { .. } | Failure::Refused { .. }) && !failure.is_transient();
     if of_a_row && jobs.len() > 1 {
-        return jobs;
+        return jobs.into_iter().map(|job| vec![job]).collect();
     }
     for job in jobs {
         job.answer.give(Err(failure.clone().into_error(ACT)));

@@ -3,8 +3,8 @@
 use super::connection::{Connection, Reply};
 use super::failure::Failure;
 use super::unit::Unit;
-use super::{EpochState, Ledger, LedgerError, Mode, RebuildRequest, Rebuilt, rows, sql};
-use crate::domain::{Epoch, Item};
+use super::{ChangeStop, EpochState, Ledger, LedgerError, Mode, RebuildRequest, Rebuilt, ReopenStop, rows, sql, stock_change};
+use crate::domain::{Epoch, Item, StockChange};
 
 impl Ledger {
     /// Opens a new epoch behind an exclusive lock, which waits for the orders, cancels and restocks of the item under way.
@@ -14,7 +14,27 @@ impl Ledger {
     /// # Errors
     /// `Failed`: certainly not done.
     pub async fn rebuild(&self, request: RebuildRequest) -> Result<Rebuilt, LedgerError> {
-        match self.request(Rebuild(request)).await {
+        self.rebuild_and(request, Also::Nothing).await
+    }
+
+    /// A rebuild that books a cut or a hold behind its barrier, where no unit can be taken meanwhile (`docs/protocol.md` 5.8).
+    ///
+    /// # Errors
+    /// As [`Ledger::rebuild`].
+    pub async fn rebuild_changing(&self, request: RebuildRequest, change: StockChange) -> Result<Rebuilt, LedgerError> {
+        self.rebuild_and(request, Also::Change(change)).await
+    }
+
+    /// A rebuild of a closed item that goes ahead only if its ledger adds up behind the barrier.
+    ///
+    /// # Errors
+    /// As [`Ledger::rebuild`].
+    pub async fn reopen(&self, request: RebuildRequest) -> Result<Rebuilt, LedgerError> {
+        self.rebuild_and(request, Also::CheckLedger).await
+    }
+
+    async fn rebuild_and(&self, request: RebuildRequest, also: Also) -> Result<Rebuilt, LedgerError> {
+        match self.request(Rebuild { request, also }).await {
             Err(LedgerError::Unknown { why, .. }) => {
                 tracing::warn!(why, "nobody can say whether a rebuild was committed");
                 Ok(Rebuilt::Unknown)
@@ -24,7 +44,17 @@ impl Ledger {
     }
 }
 
-struct Rebuild(RebuildRequest);
+struct Rebuild {
+    request: RebuildRequest,
+    also: Also,
+}
+
+/// What else happens behind the barrier.
+enum Also {
+    Nothing,
+    Change(StockChange),
+    CheckLedger,
+}
 
 impl Unit for Rebuild {
     const ACT: &'static str = "rebuild an item";
@@ -33,7 +63,7 @@ impl Unit for Rebuild {
     type Output = Rebuilt;
 
     async fn run(&self, connection: &mut Connection) -> Result<Rebuilt, Failure> {
-        let request = &self.0;
+        let request = &self.request;
         let Some(current) = lock_epoch(connection, request.item).await? else {
             connection.rollback().await?;
             return Ok(Rebuilt::UnknownItem);
@@ -43,11 +73,19 @@ impl Unit for Rebuild {
             return Ok(Rebuilt::Superseded { current });
         }
         let epoch = Epoch(current.epoch.max(request.in_redis).0 + 1);
+        if let Some(stopped) = self.stopped(connection, current, epoch).await? {
+            connection.rollback().await?;
+            return Ok(stopped);
+        }
         let wanted = request.mode.unwrap_or(current.mode);
         if matches!(wanted, Mode::Db | Mode::Strict) {
             flush(connection, request.item).await?;
         }
         let base = read_base(connection, request.item).await?;
+        if base < 0 && matches!(self.also, Also::Change(_)) {
+            connection.rollback().await?;
+            return Ok(Rebuilt::Stopped(ChangeStop::Short));
+        }
         let mode = if base < 0 { Mode::Closed } else { wanted };
         if base < 0 {
             tracing::error!(item = %request.item, base, "the ledger holds more open sales than stock: the item is closed");
@@ -59,25 +97,54 @@ impl Unit for Rebuild {
 }
 
 impl Rebuild {
+    /// Does what else is to be done, and tells why the rebuild must not go on.
+    async fn stopped(&self, connection: &mut Connection, current: EpochState, epoch: Epoch) -> Result<Option<Rebuilt>, Failure> {
+        match &self.also {
+            Also::Nothing => Ok(None),
+            Also::Change(change) => Ok(stock_change::book(connection, change, epoch).await?.map(Rebuilt::Stopped)),
+            Also::CheckLedger if current.mode != Mode::Closed => Ok(Some(Rebuilt::NotReopened(ReopenStop::Open(current)))),
+            Also::CheckLedger => Ok(unbalanced(connection, self.request.item).await?.map(Rebuilt::NotReopened)),
+        }
+    }
+
     fn open_epoch(&self, epoch: Epoch, mode: Mode, base: i64) -> String {
-        let (item, mode) = (sql::item_is(self.0.item), mode.name());
-        let (incarnation, reason) = (sql::text(&self.0.incarnation, 96), sql::text(self.0.reason, 64));
+        let (item, mode) = (sql::item_is(self.request.item), mode.name());
+        let (incarnation, reason) = (sql::text(&self.request.incarnation, 96), sql::text(self.request.reason, 64));
+        // A mode that somebody asks for is there to stay; whatever keeps the mode keeps the way back too.
+        let stays = if self.request.mode.is_some() { "returns_to = NULL, " } else { "" };
         format!(
-            "UPDATE inventory_epoch SET epoch = {epoch}, mode = '{mode}', base = {base}, incarnation = {incarnation}, \
+            "UPDATE inventory_epoch SET epoch = {epoch}, mode = '{mode}', {stays}base = {base}, incarnation = {incarnation}, \
              reason = {reason} WHERE {item}"
         )
     }
 }
 
+/// Whether the balance is not the sum of the ledger, or more is sold than is there.
+async fn unbalanced(connection: &mut Connection, item: Item) -> Result<Option<ReopenStop>, Failure> {
+    let available = read_base(connection, item).await?;
+    let item = sql::item_is(item);
+    // One statement, because deducts go on: they move the balance and the ledger together.
+    let read = format!(
+        "SELECT i.current_stock, CAST(COALESCE((SELECT SUM(IF(t.transaction_type = 'IN', t.quantity, -t.quantity)) \
+         FROM inventory_transactions t WHERE {item} AND t.transaction_type IN ('IN', 'OUT')), 0) AS SIGNED) AS booked \
+         FROM inventory i WHERE {item}"
+    );
+    let reply = connection.query(read).await?;
+    let row = reply.rows(0).first().ok_or_else(|| Failure::Broken { why: "the item has an epoch and no balance".into() })?;
+    let (current, booked) = (rows::int(row, "current_stock")?, rows::int(row, "booked")?);
+    let adds_up = current == booked && available >= 0;
+    Ok((!adds_up).then_some(ReopenStop::Unbalanced { current, booked, available }))
+}
+
 /// The barrier: all shards, in their order.
-async fn lock_epoch(connection: &mut Connection, item: Item) -> Result<Option<EpochState>, Failure> {
+pub(super) async fn lock_epoch(connection: &mut Connection, item: Item) -> Result<Option<EpochState>, Failure> {
     let item = sql::item_is(item);
     let lock = format!("SELECT epoch, mode FROM inventory_epoch WHERE {item} ORDER BY shard FOR UPDATE");
     connection.begin(&lock).await?.rows(0).first().map(rows::epoch_state).transpose()
 }
 
 /// Moves the balance for every sale whose deduct is still to come, so that the balance alone can guard from now on.
-async fn flush(connection: &mut Connection, item: Item) -> Result<(), Failure> {
+pub(super) async fn flush(connection: &mut Connection, item: Item) -> Result<(), Failure> {
     let item = sql::item_is(item);
     let open = connection
         .query(format!(

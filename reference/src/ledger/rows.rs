@@ -8,7 +8,7 @@ use sqlx::mysql::MySqlRow;
 
 use super::failure::Failure;
 use super::{EpochState, Mode};
-use crate::domain::{Epoch, Item, Quantity, Token};
+use crate::domain::{Epoch, Item, Quantity, Token, UserLimit};
 
 fn broken(column: &str, why: impl Display) -> Failure {
     Failure::Broken { why: format!("column {column}: {why}") }
@@ -67,6 +67,11 @@ pub(super) fn token(row: &MySqlRow) -> Result<Option<Token>, Failure> {
 /// Epoch and mode.
 pub(super) fn epoch_state(row: &MySqlRow) -> Result<EpochState, Failure> {
     Ok(EpochState { epoch: epoch(row)?, mode: parsed::<Mode>(row, "mode")? })
+}
+
+/// The limit for each user.
+pub(super) fn user_limit(row: &MySqlRow) -> Result<UserLimit, Failure> {
+    UserLimit::new(int(row, "user_limit")?).map_err(|error| broken("user_limit", error))
 }
 
 /// A number that the server sends as unsigned.

@@ -66,7 +66,7 @@ pub(super) fn interval(span: Duration) -> String {
 /// The share lock on the fence of an item. One statement an item, by its full key, so that it waits for no other item.
 pub(super) fn share_epoch(item: Item) -> String {
     format!(
-        "SELECT store_id, product_id, sku_id, epoch, mode FROM inventory_epoch WHERE {} AND shard = 0 LOCK IN SHARE MODE",
+        "SELECT store_id, product_id, sku_id, epoch, mode, user_limit FROM inventory_epoch WHERE {} AND shard = 0 LOCK IN SHARE MODE",
         item_is(item)
     )
 }

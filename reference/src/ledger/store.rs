@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::connection::{Connection, Dial};
 use super::failure::Failure;
 use super::order_writer::OrderWriter;
@@ -10,6 +12,8 @@ use super::pool::Pool;
 use super::unit::{self, Unit};
 use super::{LedgerError, LedgerSettings, NewOrder, Written, boot, self_test};
 
+/// Longest wait for a lock of a batch of orders, seconds: then the orders of the item that is locked go apart.
+const WRITER_LOCK_WAIT_S: u32 = 1;
 /// Longest wait for a lock of a request, seconds.
 const REQUEST_LOCK_WAIT_S: u32 = 3;
 /// Longest wait for a lock of a worker, seconds.
@@ -32,6 +36,23 @@ struct Shared {
     writer: OrderWriter,
     /// Orders whose id somebody else may be writing right now: they wait for that one, and nobody else should wait with them.
     contested: OrderWriter,
+    /// Orders of items that somebody has locked for longer than a moment.
+    aside: OrderWriter,
+    /// As many as either queue holds, so that an order with a seat finds room in both.
+    seats: Arc<Semaphore>,
+    seat_count: usize,
+}
+
+/// A place for one order, from before it takes stock until it is answered. Clones share the place.
+#[derive(Clone)]
+pub struct Seat {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl std::fmt::Debug for Seat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seat")
+    }
 }
 
 impl std::fmt::Debug for Ledger {
@@ -54,28 +75,57 @@ impl Ledger {
         if settings.self_test {
             self_test::run(&requests, flavour).await?;
         }
+        let seat_count = settings.writer_queue.max(1);
+        let writers = plain.session(flavour, WRITER_LOCK_WAIT_S);
+        let aside = OrderWriter::start(&LedgerSettings { writer_connections: 1, ..settings.clone() }, &requests, None);
         let shared = Shared {
-            writer: OrderWriter::start(&settings, &requests),
-            contested: OrderWriter::start(&LedgerSettings { batch_max: 1, writer_connections: 1, ..settings.clone() }, &requests),
+            seats: Arc::new(Semaphore::new(seat_count)),
+            seat_count,
+            writer: OrderWriter::start(&settings, &writers, Some(&aside)),
+            contested: OrderWriter::start(
+                &LedgerSettings { batch_max: 1, writer_connections: 1, ..settings.clone() },
+                &writers,
+                Some(&aside),
+            ),
+            aside,
             requests: Pool::new(requests, settings.request_connections),
             workers: Pool::new(workers, settings.worker_connections),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
 
+    /// A seat, if one is free: whoever holds one can write its order. Never waits.
+    ///
+    /// # Errors
+    /// `QueueFull`: none is free.
+    pub fn seat(&self) -> Result<Seat, LedgerError> {
+        let permit = Arc::clone(&self.shared.seats).try_acquire_owned();
+        let permit = permit.map_err(|_| LedgerError::QueueFull { capacity: self.shared.seat_count })?;
+        Ok(Seat { _permit: Arc::new(permit) })
+    }
+
+    /// Takes a seat and writes an order: [`Ledger::write_seated`].
+    ///
+    /// # Errors
+    /// `QueueFull` or `Failed`: certainly not written.
+    pub async fn write(&self, order: NewOrder) -> Result<Written, LedgerError> {
+        let seat = self.seat()?;
+        self.write_seated(order, seat).await
+    }
+
     /// Writes an order, together with others that wait at the same time. The answer comes after COMMIT was acknowledged.
     ///
     /// # Errors
-    /// `QueueFull` or `Failed`: certainly not written. Whether a COMMIT is in doubt is [`Written::Unknown`] and no error.
-    pub async fn write(&self, order: NewOrder) -> Result<Written, LedgerError> {
+    /// `Failed`: certainly not written. Whether a COMMIT is in doubt is [`Written::Unknown`] and no error.
+    pub async fn write_seated(&self, order: NewOrder, seat: Seat) -> Result<Written, LedgerError> {
         let writer = if order.contested { &self.shared.contested } else { &self.shared.writer };
-        writer.write(order).await
+        writer.write(order, seat).await
     }
 
     /// Orders waiting for a writer.
     #[must_use]
     pub fn writer_queue_len(&self) -> usize {
-        self.shared.writer.len() + self.shared.contested.len()
+        self.shared.writer.len() + self.shared.contested.len() + self.shared.aside.len()
     }
 
     /// Whether MySQL answers.
@@ -89,6 +139,7 @@ impl Ledger {
     /// Writes what is queued, waits for units under way, and closes all connections; each wait is bounded by ten seconds.
     pub async fn close(&self) {
         tokio::join!(self.shared.writer.close(CLOSE_LIMIT), self.shared.contested.close(CLOSE_LIMIT));
+        self.shared.aside.close(CLOSE_LIMIT).await;
         self.shared.requests.close(CLOSE_LIMIT).await;
         self.shared.workers.close(CLOSE_LIMIT).await;
     }

@@ -46,11 +46,20 @@ impl Stock {
     /// `Unsuitable` for a replica, an eviction policy or a URL that is none; `NotExecuted` if nobody answers within
     /// [`StockSettings::connect_timeout`].
     pub async fn open(settings: StockSettings) -> Result<Self, StockError> {
-        let client = client(&settings.url)?;
-        let lanes: Arc<[Lane]> = (0..settings.lanes.max(1)).map(|_| Lane::new(client.clone(), &settings)).collect();
-        if let Some(first) = lanes.first() {
+        let stock = Self::unconnected(settings)?;
+        if let Some(first) = stock.shared.lanes.first() {
             first.connection().await?;
         }
+        Ok(stock)
+    }
+
+    /// A client that connects when it is first used. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// `Unsuitable` for a URL that is none.
+    pub fn unconnected(settings: StockSettings) -> Result<Self, StockError> {
+        let client = client(&settings.url)?;
+        let lanes: Arc<[Lane]> = (0..settings.lanes.max(1)).map(|_| Lane::new(client.clone(), &settings)).collect();
         let stop = CancellationToken::new();
         tokio::spawn(watch(Arc::clone(&lanes), stop.clone()));
         let shared = Shared { settings, client, lanes, next: AtomicUsize::new(0), _watch: stop.drop_guard() };
@@ -103,6 +112,12 @@ impl Stock {
         let ttl = seconds(self.shared.settings.marker_ttl);
         let reply = self.call(&APPLY_DELTA, &keys, &[&epoch, &units, &ttl], &[]).await?;
         read_applied(&reply, |_| Ok(units))
+    }
+
+    /// How long Redis remembers that an increase was applied.
+    #[must_use]
+    pub fn marker_ttl(&self) -> Duration {
+        self.shared.settings.marker_ttl
     }
 
     /// Looks at the counter, at locks of at least `min_age` (at most `limit`, oldest first; all if `None`), and at whether each

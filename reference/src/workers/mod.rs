@@ -9,6 +9,7 @@ mod expiry;
 mod housekeeping;
 mod reconciler;
 mod resolver;
+mod returning;
 
 use std::future::Future;
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct WorkerSettings {
     pub delta_lease: Duration,
     /// DONE rows of the outbox are deleted after this.
     pub outbox_kept: Duration,
+    /// An item that left Redis goes back once Redis has been well, and the item away, for this long.
+    pub return_after: Duration,
 }
 
 impl Default for WorkerSettings {
@@ -49,6 +52,7 @@ impl Default for WorkerSettings {
             audit_every: Duration::from_secs(1),
             delta_lease: Duration::from_secs(5),
             outbox_kept: Duration::from_secs(7 * 24 * 3_600),
+            return_after: Duration::from_secs(30),
         }
     }
 }
@@ -72,6 +76,8 @@ pub fn start(flow: &Flow, settings: &WorkerSettings, stop: &CancellationToken) -
     let poll = settings.poll;
     let every_second = (Duration::from_secs(1), Duration::from_secs(1));
     let sweep = (settings.resolver_pause, settings.resolver_pause);
+    // Several looks in the time that Redis must be well, at most one a second.
+    let feel = (settings.return_after / 10).clamp(Duration::from_millis(20), Duration::from_secs(1));
     macro_rules! start {
         ($name:literal, $poll:expr, $round:path) => {
             let (flow, settings, stop) = (flow.clone(), settings.clone(), stop.clone());
@@ -82,6 +88,7 @@ pub fn start(flow: &Flow, settings: &WorkerSettings, stop: &CancellationToken) -
     start!("delta", poll, delta::round);
     start!("expiry", every_second, expiry::round);
     start!("housekeeping", every_second, housekeeping::round);
+    start!("return", (feel, feel), returning::round);
     // These two remember something from round to round.
     let (shared, unready) = (settings.clone(), resolver::Unready::default());
     let own = (flow.clone(), stop.clone());

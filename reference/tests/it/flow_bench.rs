@@ -115,6 +115,28 @@ impl FlowBench {
             .await
     }
 
+    /// I5 of an item: each row of the quota is what the user's live orders hold, and without a limit there is none.
+    pub(crate) async fn assert_quota(&self, item: Item) {
+        let Item { store, product, sku } = item;
+        let is = |of: &str| format!("{of}.store_id = {store} AND {of}.product_id = {product} AND {of}.sku_id = {sku}");
+        let live = format!(
+            "COALESCE((SELECT SUM(t.quantity) FROM inventory_transactions t JOIN orders o USING (order_id) \
+             WHERE {} AND t.kind = 'SALE' AND o.status IN ('CREATED', 'PAID') AND o.user_id = q.user_id), 0)",
+            is("t")
+        );
+        let wrong = format!("SELECT COUNT(*) FROM user_quota q WHERE {} AND q.quantity <> {live}", is("q"));
+        assert_eq!(self.sql.int(&wrong).await, 0, "I5: a quota is not what the live orders hold");
+        let held = format!("SELECT CAST(COALESCE(SUM(q.quantity), 0) AS SIGNED) FROM user_quota q WHERE {}", is("q"));
+        let limit = self.sql.ledger.user_limit(item).await.unwrap().unwrap();
+        let expected = if limit.is_none() { 0 } else { self.live(item).await };
+        assert_eq!(self.sql.int(&held).await, expected, "I5: every live order is counted, if there is a limit");
+    }
+
+    /// Moves the end of the time to pay of an order to now.
+    pub(crate) async fn let_expire(&self, order: &str) {
+        self.sql.execute(&format!("UPDATE orders SET expire_at = NOW(3) WHERE order_id = '{order}'")).await;
+    }
+
     /// Rows of this order: in `orders`, and SALE rows.
     pub(crate) async fn rows(&self, order: &str) -> (i64, i64) {
         let orders = self.sql.int(&format!("SELECT COUNT(*) FROM orders WHERE order_id = '{order}'")).await;

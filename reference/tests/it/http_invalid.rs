@@ -182,7 +182,7 @@ async fn paths_and_methods_that_are_none_have_codes_of_their_own() {
         "/",
         "/order",
         "/orders/",
-        "/orders/o/refund",
+        "/orders/o/return",
         "/orders/o/pay/now",
         "/stock",
         "/stock/1/2",
@@ -196,6 +196,7 @@ async fn paths_and_methods_that_are_none_have_codes_of_their_own() {
         ("DELETE", "/orders/o"),
         ("PUT", "/orders"),
         ("GET", "/orders/o/pay"),
+        ("GET", "/orders/o/refund"),
         ("POST", "/stock/1/1/1"),
         ("POST", "/health/live"),
     ] {
@@ -208,7 +209,7 @@ async fn paths_and_methods_that_are_none_have_codes_of_their_own() {
     for path in ["/orders/%ff", "/stock/a/1/1", "/stock/1/1/9223372036854775808", "/stock/1.5/1/1"] {
         assert_eq!(service.get(path).await.error(), none(400, "invalid"), "{path}");
     }
-    for path in ["/orders/a.b/pay", "/orders/a.b/cancel"] {
+    for path in ["/orders/a.b/pay", "/orders/a.b/cancel", "/orders/a.b/refund"] {
         assert_eq!(service.post(path).await.error(), none(422, "invalid"), "{path}");
     }
     assert_unharmed(&service, item, "wrong paths").await;

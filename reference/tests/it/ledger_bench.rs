@@ -5,8 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reference::domain::{Epoch, Item, Line, OrderId, OrderRequest, Quantity, Token, UserId};
-use reference::ledger::{Admission, Balance, Ledger, LedgerSettings, Mode, NewOrder, RebuildRequest, Rebuilt, Restocked, Written};
+use futures_util::future::join_all;
+use reference::domain::{ChangeKind, Epoch, Item, Line, OrderId, OrderRequest, Quantity, StockChange, Token, UserId};
+use reference::ledger::{
+    Admission, Balance, Ledger, LedgerError, LedgerSettings, Mode, NewOrder, RebuildRequest, Rebuilt, Restocked, Written,
+};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
@@ -150,4 +153,35 @@ pub(crate) fn order(id: &str, lines: &[(Item, i64, Option<Token>)]) -> NewOrder 
 /// Version numbers for tokens of orders that a test makes in a loop.
 pub(crate) fn numbered(prefix: &str, at: u64, item: Item, units: i64) -> NewOrder {
     order(&format!("{prefix}-{at}"), &[(item, units, token(1, at + 1))])
+}
+
+/// Holds the only writer in a lock wait, so that what is queued meanwhile becomes one batch.
+pub(crate) async fn write_as_one_batch(bench: &Bench, orders: Vec<NewOrder>) -> Vec<Result<Written, LedgerError>> {
+    let gate = bench.item(1).await;
+    let mut holder = bench.connect().await;
+    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", gate.sku)).await;
+    let spawn = |order: NewOrder| {
+        let ledger = bench.ledger.clone();
+        tokio::spawn(async move { ledger.write(order).await })
+    };
+    let first = spawn(order(&format!("gate-{}", gate.sku), &[(gate, 1, token(1, 1))]));
+    bench.wait_for_statement(&format!("sku_id = {} AND shard", gate.sku)).await;
+    let count = orders.len();
+    let answers: Vec<_> = orders.into_iter().map(spawn).collect();
+    while bench.ledger.writer_queue_len() < count {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    execute(&mut holder, "ROLLBACK").await;
+    assert_eq!(first.await.unwrap(), Ok(Written::Committed));
+    join_all(answers).await.into_iter().map(Result::unwrap).collect()
+}
+
+/// A change of stock.
+pub(crate) fn change(id: &str, item: Item, kind: ChangeKind, units: i64) -> StockChange {
+    StockChange::new(id.parse().unwrap(), item, kind, units, "test").unwrap()
+}
+
+/// A restock.
+pub(crate) fn restock(id: &str, item: Item, units: i64) -> StockChange {
+    change(id, item, ChangeKind::Restock, units)
 }

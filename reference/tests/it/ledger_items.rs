@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use reference::domain::{Epoch, Item, SaleState};
-use reference::ledger::{EpochState, LedgerError, Mode, RebuildRequest, Rebuilt, Restocked};
+use reference::domain::{ChangeKind, Epoch, Item, SaleState, StockChange};
+use reference::ledger::{ChangeStop, EpochState, LedgerError, Mode, RebuildRequest, Rebuilt, ReopenStop, Restocked, StockChanged};
 
-use crate::ledger_bench::{Bench, id, numbered, rebuild_request};
+use crate::ledger_bench::{Bench, change, id, numbered, rebuild_request, restock};
 use crate::support;
 
 #[tokio::test]
@@ -34,22 +34,64 @@ async fn an_item_may_open_with_nothing() {
 }
 
 #[tokio::test]
-async fn a_restock_counts_once_for_each_id_and_item() {
+async fn a_restock_counts_once_for_its_id_over_all_items_and_kinds() {
     let bench = Bench::new().await;
     let (item, other) = (bench.item(10).await, bench.item(10).await);
     bench.rebuild(item, 1, None).await;
-    let same = join_all((0..6).map(|_| bench.ledger.restock("r-1", item, 5))).await;
-    assert_eq!(same.iter().filter(|result| **result == Ok(Restocked::Now)).count(), 1, "{same:?}");
-    assert_eq!(same.iter().filter(|result| **result == Ok(Restocked::Before)).count(), 5, "{same:?}");
-    assert_eq!(bench.ledger.restock("r-1", item, 6).await, Ok(Restocked::Conflict { booked: 5 }));
-    assert_eq!(bench.ledger.restock("r-1", other, 6).await, Ok(Restocked::Now));
-    assert_eq!(bench.ledger.restock("r-2", support::fresh_item(), 1).await, Ok(Restocked::UnknownItem));
-    assert_eq!((bench.balance(item).await.current, bench.balance(other).await.current), (15, 16));
-    for (id, units) in [("r'1", 1), ("", 1), ("r.1", 1), ("r-3", 0), ("r-3", u64::MAX)] {
-        assert!(matches!(bench.ledger.restock(id, item, units).await, Err(LedgerError::Failed { .. })), "{id:?} {units}");
+    let same = join_all((0..6).map(|_| bench.ledger.restock(restock("r-1", item, 5)))).await;
+    assert_eq!(same.iter().filter(|result| **result == Ok(StockChanged::Now)).count(), 1, "{same:?}");
+    assert_eq!(same.iter().filter(|result| **result == Ok(StockChanged::Before)).count(), 5, "{same:?}");
+    let another_reason = StockChange::new(id("r-1"), item, ChangeKind::Restock, 5, "another").unwrap();
+    for another in [restock("r-1", item, 6), restock("r-1", other, 5), another_reason] {
+        assert_eq!(bench.ledger.restock(another).await, Ok(StockChanged::Mismatch));
     }
+    assert_eq!(bench.ledger.restock(restock("r-2", support::fresh_item(), 1)).await, Ok(StockChanged::UnknownItem));
+    assert_eq!(bench.ledger.restock(restock("r-2", other, 1)).await, Ok(StockChanged::Now), "a refusal does not use the id up");
+    assert_eq!((bench.balance(item).await.current, bench.balance(other).await.current), (15, 11));
     let event = format!("SELECT epoch FROM outbox WHERE event_id = 'rst.r-1' AND sku_id = {}", item.sku);
     assert_eq!(bench.int(&event).await, 2);
+}
+
+#[tokio::test]
+async fn a_cut_and_a_hold_are_booked_once_behind_the_barrier() {
+    let bench = Bench::new().await;
+    let item = bench.item(10).await;
+    bench.write(numbered("o", 1, item, 3)).await;
+    let apply = async |seen, kind, name: &str, units| {
+        bench.ledger.rebuild_changing(rebuild_request(item, seen, None), change(name, item, kind, units)).await.unwrap()
+    };
+    let committed = |epoch, base| Rebuilt::Committed { epoch: Epoch(epoch), base, mode: Mode::Redis };
+    assert_eq!(apply(1, ChangeKind::Cut, "c-1", 8).await, Rebuilt::Stopped(ChangeStop::Short), "an order holds three");
+    assert_eq!(apply(1, ChangeKind::Cut, "c-1", 2).await, committed(2, 5), "the refusal did not use the id up");
+    assert_eq!(apply(2, ChangeKind::Cut, "c-1", 2).await, Rebuilt::Stopped(ChangeStop::Before));
+    assert_eq!(apply(2, ChangeKind::Hold, "c-1", 2).await, Rebuilt::Stopped(ChangeStop::Mismatch));
+    assert_eq!(apply(2, ChangeKind::Hold, "h-1", 6).await, Rebuilt::Stopped(ChangeStop::Short));
+    assert_eq!(apply(2, ChangeKind::Hold, "h-1", 4).await, committed(3, 1));
+    assert_eq!(apply(3, ChangeKind::Hold, "h-2", -5).await, Rebuilt::Stopped(ChangeStop::Short), "only four are held");
+    assert_eq!(apply(3, ChangeKind::Cut, "c-2", 2).await, Rebuilt::Stopped(ChangeStop::Short), "one is free");
+    assert_eq!(apply(3, ChangeKind::Hold, "h-2", -4).await, committed(4, 5));
+    let balance = bench.balance(item).await;
+    assert_eq!((balance.current, balance.locked, balance.available(), bench.booked(item).await), (8, 0, 5, 8));
+    assert_eq!(bench.int("SELECT COUNT(*) FROM stock_changes WHERE reason = 'test'").await, 3);
+}
+
+#[tokio::test]
+async fn a_closed_item_reopens_once_its_ledger_adds_up() {
+    let bench = Bench::new().await;
+    let item = bench.item(2).await;
+    let reopen = async |seen| bench.ledger.reopen(rebuild_request(item, seen, Some(Mode::Redis))).await.unwrap();
+    let open = EpochState { epoch: Epoch(1), mode: Mode::Redis };
+    assert_eq!(reopen(1).await, Rebuilt::NotReopened(ReopenStop::Open(open)));
+    bench.write(numbered("o", 1, item, 5)).await;
+    bench.rebuild(item, 1, None).await;
+    let short = ReopenStop::Unbalanced { current: 2, booked: 2, available: -3 };
+    assert_eq!(reopen(2).await, Rebuilt::NotReopened(short));
+    bench.execute("UPDATE inventory SET current_stock = 9").await;
+    let unbalanced = ReopenStop::Unbalanced { current: 9, booked: 2, available: 4 };
+    assert_eq!(reopen(2).await, Rebuilt::NotReopened(unbalanced));
+    bench.execute("UPDATE inventory SET current_stock = 2").await;
+    assert_eq!(bench.ledger.restock(restock("r-1", item, 4)).await, Ok(StockChanged::Now), "a correction, also while it is closed");
+    assert_eq!(reopen(2).await, Rebuilt::Committed { epoch: Epoch(3), base: 1, mode: Mode::Redis });
 }
 
 #[tokio::test]
@@ -131,7 +173,7 @@ async fn a_broken_ledger_closes_its_item() {
 async fn increases_are_leased_and_finished_once() {
     let bench = Bench::new().await;
     let item = bench.item(1).await;
-    bench.ledger.restock("r-1", item, 5).await.unwrap();
+    bench.ledger.restock(restock("r-1", item, 5)).await.unwrap();
     let lease = Duration::from_secs(60);
     let claimed = join_all((0..4).map(|_| bench.ledger.claim_deltas(1, lease))).await;
     let mut events: Vec<_> = claimed.into_iter().flat_map(Result::unwrap).collect();

@@ -41,7 +41,7 @@ async fn a_server_that_parses_locks_without_locking_is_refused_by_name() {
 async fn a_server_that_is_not_there_is_a_definite_failure_without_the_password() {
     let settings = LedgerSettings { url: "mysql://user:secret@127.0.0.1:1/none".into(), ..LedgerSettings::default() };
     let error = Ledger::open(settings).await.unwrap_err();
-    assert!(matches!(error, LedgerError::Failed { .. }), "{error:?}");
+    assert!(matches!(error, LedgerError::Away { .. }), "{error:?}");
     assert!(!error.to_string().contains("secret"));
     let settings = LedgerSettings { url: "mysql://user:se cret".into(), ..LedgerSettings::default() };
     assert!(!Ledger::open(settings).await.unwrap_err().to_string().contains("cret"));
@@ -83,6 +83,6 @@ async fn a_closed_ledger_has_written_what_was_queued_and_takes_no_more() {
         assert_eq!(answer.await.unwrap(), Ok(reference::ledger::Written::Committed));
     }
     assert!(matches!(bench.ledger.write(crate::ledger_bench::numbered("q", 99, item, 1)).await, Err(LedgerError::Failed { .. })));
-    assert!(matches!(bench.ledger.ping().await, Err(LedgerError::Failed { .. })));
+    assert!(matches!(bench.ledger.ping().await, Err(LedgerError::Away { .. })));
     assert_eq!(bench.int("SELECT COUNT(*) FROM orders").await, 50);
 }

@@ -2,10 +2,10 @@
 
 use futures_util::future::join_all;
 use reference::domain::{Epoch, OrderId, OrderStatus, SaleState};
-use reference::ledger::{Changed, Mode, Restocked, Undo, Written};
+use reference::ledger::{Changed, Mode, StockChanged, Undo, Written};
 use std::time::Duration;
 
-use crate::ledger_bench::{Bench, execute, id, numbered, order, token};
+use crate::ledger_bench::{Bench, execute, id, numbered, order, restock, token};
 
 fn status(changed: &Changed) -> Option<OrderStatus> {
     match changed {
@@ -197,7 +197,7 @@ async fn a_restock_during_a_cancel_does_not_deadlock_for_good() {
     });
     let restock = (0..20).map(|at| {
         let ledger = bench.ledger.clone();
-        async move { assert_eq!(ledger.restock(&format!("r-{at}"), item, 1).await, Ok(Restocked::Now)) }
+        async move { assert_eq!(ledger.restock(restock(&format!("r-{at}"), item, 1)).await, Ok(StockChanged::Now)) }
     });
     tokio::join!(join_all(cancel), join_all(restock));
     assert_eq!((bench.balance(item).await.current, bench.booked(item).await), (120, 120));

@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use reference::domain::{Epoch, OrderStatus};
-use reference::ledger::{Changed, Ledger, Mode, Rebuilt, Restocked, Undo, Written};
+use reference::ledger::{Changed, Ledger, Mode, Rebuilt, StockChanged, Undo, Written};
 
-use crate::ledger_bench::{Bench, id, numbered, rebuild_request, settings};
+use crate::ledger_bench::{Bench, id, numbered, rebuild_request, restock, settings};
 use crate::lossy_relay::{Cut, LossyRelay, address};
 
 /// A ledger whose commits can be cut, beside one that sees the truth.
@@ -61,8 +61,8 @@ async fn a_cancel_and_a_restock_whose_commits_lost_their_replies_happen_exactly_
             Changed::NoOrder => panic!("the order is there"),
         }
         relay.arm(cut);
-        let restocked = if cut == Cut::Before { Restocked::Now } else { Restocked::Before };
-        assert_eq!(ledger.restock("r-1", item, 5).await, Ok(restocked));
+        let restocked = if cut == Cut::Before { StockChanged::Now } else { StockChanged::Before };
+        assert_eq!(ledger.restock(restock("r-1", item, 5)).await, Ok(restocked));
         assert!(relay.has_cut());
         assert_eq!((bench.balance(item).await.current, bench.booked(item).await), (15, 15), "{cut:?}");
     }

@@ -1,14 +1,13 @@
 //! Order transactions: who is admitted, what is written, and that neighbours in a batch do not matter to each other.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
-
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use reference::domain::{Epoch, OrderStatus, SaleState};
-use reference::ledger::{LedgerError, Mode, NewOrder, Rebuilt, Written};
+use reference::ledger::{LedgerError, Mode, Rebuilt, Written};
 
-use crate::ledger_bench::{Bench, execute, id, numbered, order, rebuild_request, token};
+use crate::ledger_bench::{Bench, execute, id, numbered, order, rebuild_request, token, write_as_one_batch};
+use crate::stock_fixture::until;
 use crate::support;
 
 #[tokio::test]
@@ -73,10 +72,10 @@ async fn each_mode_takes_its_own_kind_of_admission() {
     let bench = Bench::new().await;
     let (strict, db, closed) =
         (bench.item_in(Mode::Strict, 3).await, bench.item_in(Mode::Db, 3).await, bench.item_in(Mode::Closed, 3).await);
-    assert_eq!(bench.write(order("s-1", &[(strict, 2, token(2, 1))])).await, Written::Committed);
+    assert_eq!(bench.write(order("s-1", &[(strict, 2, token(2, 1))])).await, Written::CommittedGuarded);
     assert_eq!(bench.write(order("s-2", &[(strict, 2, token(2, 2))])).await, Written::GuardRefused { item: strict });
     assert_eq!(bench.write(order("s-3", &[(strict, 1, None)])).await, Written::NotAdmitted { item: strict });
-    assert_eq!(bench.write(order("d-1", &[(db, 3, None)])).await, Written::Committed);
+    assert_eq!(bench.write(order("d-1", &[(db, 3, None)])).await, Written::CommittedGuarded);
     assert_eq!(bench.write(order("d-2", &[(db, 1, None)])).await, Written::GuardRefused { item: db });
     assert_eq!(bench.write(order("d-3", &[(db, 1, token(2, 1))])).await, Written::NotAdmitted { item: db });
     assert_eq!(bench.write(order("c-1", &[(closed, 1, token(2, 1))])).await, Written::NotAdmitted { item: closed });
@@ -94,30 +93,9 @@ async fn a_cart_of_several_modes_takes_the_path_of_each_line_or_none() {
     let cart = |name, units| order(name, &[(redis, 1, token(1, 1)), (strict, 1, token(2, 1)), (db, units, None)]);
     assert_eq!(bench.write(cart("short", 2)).await, Written::GuardRefused { item: db });
     assert_eq!((bench.balance(redis).await.open, bench.balance(strict).await.current), (0, 5));
-    assert_eq!(bench.write(cart("fits", 1)).await, Written::Committed);
+    assert_eq!(bench.write(cart("fits", 1)).await, Written::CommittedGuarded);
     assert_eq!((bench.balance(redis).await.open, bench.balance(strict).await.current, bench.balance(db).await.current), (1, 4, 0));
     assert_eq!(bench.ledger.outbox_depth().await.unwrap().deducts, 1);
-}
-
-/// Holds the only writer in a lock wait, so that what is queued meanwhile becomes one batch.
-async fn write_as_one_batch(bench: &Bench, orders: Vec<NewOrder>) -> Vec<Result<Written, LedgerError>> {
-    let gate = bench.item(1).await;
-    let mut holder = bench.connect().await;
-    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", gate.sku)).await;
-    let spawn = |order: NewOrder| {
-        let ledger = bench.ledger.clone();
-        tokio::spawn(async move { ledger.write(order).await })
-    };
-    let first = spawn(order("gate", &[(gate, 1, token(1, 1))]));
-    bench.wait_for_statement(&format!("sku_id = {} AND shard", gate.sku)).await;
-    let count = orders.len();
-    let answers: Vec<_> = orders.into_iter().map(spawn).collect();
-    while bench.ledger.writer_queue_len() < count {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    execute(&mut holder, "ROLLBACK").await;
-    assert_eq!(first.await.unwrap(), Ok(Written::Committed));
-    join_all(answers).await.into_iter().map(Result::unwrap).collect()
 }
 
 #[tokio::test]
@@ -150,15 +128,15 @@ async fn a_bad_order_fails_none_of_its_neighbours_in_a_batch() {
     assert!(matches!(&written[1], Err(LedgerError::Failed { why, .. }) if why.contains("1062")), "{:?}", written[1]);
     assert_eq!(written[2], Ok(Written::NotAdmitted { item }));
     assert_eq!(written[3], Ok(Written::Exists));
-    assert_eq!((&written[4], &written[5]), (&Ok(Written::Committed), &Ok(Written::GuardRefused { item: strict })));
+    assert_eq!((&written[4], &written[5]), (&Ok(Written::CommittedGuarded), &Ok(Written::GuardRefused { item: strict })));
     assert_eq!((&written[6], &written[7]), (&Ok(Written::Committed), &Ok(Written::Exists)));
     assert_eq!(written[8], Ok(Written::Committed));
     assert_eq!(bench.int("SELECT COUNT(*) FROM orders").await, before + 5, "the gate, two good, one strict, one of the twins");
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_at_once() {
-    let bench = Bench::with(|settings| (settings.writer_connections, settings.writer_queue, settings.batch_max) = (1, 2, 1)).await;
+async fn without_a_free_seat_an_order_is_refused_at_once() {
+    let bench = Bench::with(|settings| (settings.writer_connections, settings.writer_queue, settings.batch_max) = (1, 3, 1)).await;
     let item = bench.item(10).await;
     let mut holder = bench.connect().await;
     execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", item.sku)).await;
@@ -172,12 +150,16 @@ async fn a_full_queue_refuses_at_once() {
     while bench.ledger.writer_queue_len() < 2 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert_eq!(bench.ledger.write(numbered("o", 3, item, 1)).await, Err(LedgerError::QueueFull { capacity: 2 }));
+    assert_eq!(bench.ledger.write(numbered("o", 3, item, 1)).await, Err(LedgerError::QueueFull { capacity: 3 }));
+    waiting[0].abort();
+    assert!(bench.ledger.seat().is_err(), "a caller that goes away leaves its order in its seat");
     execute(&mut holder, "ROLLBACK").await;
     assert_eq!(first.await.unwrap(), Ok(Written::Committed));
-    for answer in waiting {
-        assert_eq!(answer.await.unwrap(), Ok(Written::Committed));
-    }
+    let [gone, stayed] = waiting;
+    assert!(gone.await.unwrap_err().is_cancelled());
+    assert_eq!(stayed.await.unwrap(), Ok(Written::Committed));
+    until("the seats are free", async || [bench.ledger.seat(), bench.ledger.seat(), bench.ledger.seat()].iter().all(Result::is_ok))
+        .await;
 }
 
 #[tokio::test]
@@ -259,7 +241,7 @@ async fn a_lost_connection_before_commit_is_definite_and_the_next_order_is_writt
     let victim =
         bench.int("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'INSERT INTO orders%'").await;
     bench.execute(&format!("KILL {victim}")).await;
-    assert!(matches!(write.await.unwrap(), Err(LedgerError::Failed { .. })));
+    assert!(matches!(write.await.unwrap(), Err(LedgerError::Away { .. })));
     execute(&mut holder, "ROLLBACK").await;
     assert_eq!(bench.ledger.order(&id("o-1")).await.unwrap(), None);
     assert_eq!(bench.write(numbered("o", 1, item, 1)).await, Written::Committed);

@@ -10,7 +10,7 @@ use reference::metrics::Finding;
 use reference::stock::PreDeduct;
 
 use crate::flow_bench::{FlowBench, Workers, request};
-use crate::ledger_bench::id;
+use crate::ledger_bench::{id, restock};
 use crate::stock_fixture::{OwnRedis, until};
 
 fn compared(report: &AuditReport) -> &Comparison {
@@ -49,7 +49,7 @@ async fn an_item_that_sells_is_in_balance_at_every_audit_and_is_never_rebuilt() 
     };
     let restocks = async {
         for at in 0..10 {
-            bench.sql.ledger.restock(&format!("r-{at}"), item, 3).await.unwrap();
+            bench.sql.ledger.restock(restock(&format!("r-{at}"), item, 3)).await.unwrap();
         }
     };
     let audits = |flow: Flow| async move {

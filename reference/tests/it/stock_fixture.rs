@@ -38,6 +38,11 @@ impl OwnRedis {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
+    /// Where its data is.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
     /// Process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()

@@ -1,0 +1,114 @@
+//! The fence of an order transaction: which epoch of each item may admit, who admits, and what a user may hold (`docs/protocol.md` 5.1).
+
+use std::collections::HashMap;
+
+use super::connection::{Connection, Reply};
+use super::failure::Failure;
+use super::order_batch::Verdict;
+use super::quota::SeenLimits;
+use super::{Admission, EpochState, Mode, NewOrder, Written, rows, sql};
+use crate::domain::{Epoch, Item, UserLimit};
+
+/// The epochs that are share-locked until COMMIT.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fence {
+    gates: HashMap<Item, Gate>,
+}
+
+/// What the fence of an item says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Gate {
+    state: EpochState,
+    limit: UserLimit,
+}
+
+impl Fence {
+    /// The fence that lets every order pass as counted by Redis; `None` if there is none, or if an id is contested.
+    pub(super) fn assumed(orders: &[&NewOrder], limits: &SeenLimits) -> Option<Self> {
+        let mut gates = HashMap::new();
+        for order in orders {
+            for admission in &order.admissions {
+                let state = EpochState { epoch: admission.token?.epoch, mode: Mode::Redis };
+                let gate = Gate { state, limit: limits.of(admission.line.item) };
+                if order.contested || *gates.entry(admission.line.item).or_insert(gate) != gate {
+                    return None;
+                }
+            }
+        }
+        Some(Self { gates })
+    }
+
+    /// Begins, and share-locks.
+    ///
+    /// # Errors
+    /// As a query.
+    pub(super) async fn close(connection: &mut Connection, orders: &[&NewOrder]) -> Result<Self, Failure> {
+        Self::read(&connection.begin(&Self::share(orders)).await?)
+    }
+
+    /// Statements that share-lock the epoch of every item, in the order in which everybody locks them.
+    pub(super) fn share(orders: &[&NewOrder]) -> String {
+        let mut items: Vec<Item> = orders.iter().flat_map(|order| &order.admissions).map(|admission| admission.line.item).collect();
+        items.sort_unstable();
+        items.dedup();
+        items.into_iter().map(sql::share_epoch).collect::<Vec<_>>().join("; ")
+    }
+
+    /// What the share locks returned.
+    ///
+    /// # Errors
+    /// The rows are none of the protocol.
+    pub(super) fn read(reply: &Reply) -> Result<Self, Failure> {
+        let locked = (0..reply.len()).flat_map(|at| reply.rows(at));
+        let gate = |row| Ok((rows::item(row)?, Gate { state: rows::epoch_state(row)?, limit: rows::user_limit(row)? }));
+        Ok(Self { gates: locked.map(gate).collect::<Result<_, Failure>>()? })
+    }
+
+    /// Tells a guess what stands.
+    pub(super) fn teach(&self, limits: &mut SeenLimits) {
+        self.gates.iter().for_each(|(item, gate)| limits.learn(*item, gate.limit));
+    }
+
+    /// Number of items.
+    pub(super) fn len(&self) -> usize {
+        self.gates.len()
+    }
+
+    /// The limit of an item for each user.
+    pub(super) fn limit(&self, item: Item) -> UserLimit {
+        self.gates.get(&item).map(|gate| gate.limit).unwrap_or_default()
+    }
+
+    /// Whether a balance moves in the transaction of this order.
+    pub(super) fn guards(&self, order: &NewOrder) -> bool {
+        order.admissions.iter().any(|admission| matches!(self.path(admission), Some((Path::Guarded, _))))
+    }
+
+    /// Why an order is not inserted by a transaction of `together` orders; `None` if it is.
+    pub(super) fn stops(&self, order: &NewOrder, together: usize) -> Option<Verdict> {
+        if let Some(admission) = order.admissions.iter().find(|admission| self.path(admission).is_none()) {
+            return Some(Verdict::Is(Written::NotAdmitted { item: admission.line.item }));
+        }
+        (together > 1 && self.guards(order)).then_some(Verdict::Alone)
+    }
+
+    /// Which way a line takes, and the epoch of its item; `None` if it is not admitted.
+    pub(super) fn path(&self, admission: &Admission) -> Option<(Path, Epoch)> {
+        let state = self.gates.get(&admission.line.item)?.state;
+        let path = match (state.mode, admission.token) {
+            (Mode::Redis, Some(token)) if token.epoch == state.epoch => Path::Counted,
+            (Mode::Strict, Some(token)) if token.epoch == state.epoch => Path::Guarded,
+            (Mode::Db, None) => Path::Guarded,
+            _ => return None,
+        };
+        Some((path, state.epoch))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Path {
+    /// Redis counted; the deduct comes later through the outbox.
+    Counted,
+    /// The balance moves in this transaction, if it covers the line.
+    Guarded,
+}

@@ -1,0 +1,112 @@
+//! MySQL slow, locked, stopped or away: a bound on what waits, definite answers, and no unit that nobody resolves.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use std::process::Command;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use harness::stack::stores::{Stores, StoresSpec};
+use reference::flow::{Created, Flow, Refusal};
+use reference::ledger::{Ledger, LedgerSettings};
+use reference::metrics::Metrics;
+
+use crate::flow_bench::{FlowBench, forgetful, request};
+use crate::flow_gate::Gate;
+use crate::ledger_bench::{connect, execute, settings};
+use crate::outage_bench::{Buyers, Crew};
+use crate::stock_fixture::{Fixture, until};
+use crate::support::fresh_database;
+
+const SOON: Duration = Duration::from_millis(300);
+
+#[tokio::test]
+async fn an_item_that_somebody_locked_does_not_keep_the_others_from_selling() {
+    let bench = FlowBench::new().await;
+    let (locked, free, third) = (bench.item(100_000).await, bench.item(100_000).await, bench.item(100_000).await);
+    let mut holder = connect(&bench.sql.url).await;
+    let at_locked = Buyers::start(&bench.flow, locked, "locked", 4);
+    let [at_free, at_third] = [(free, "free"), (third, "third")].map(|(item, name)| Buyers::start(&bench.flow, item, name, 4));
+    until("all items sell", async || at_locked.sold().min(at_free.sold()).min(at_third.sold()) > 20).await;
+    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", locked.sku)).await;
+    let [before, free_before, third_before] = [at_locked.sold(), at_free.sold(), at_third.sold()];
+    until("the others sell many", async || at_free.sold() > free_before + 500 && at_third.sold() > third_before + 500).await;
+    // One batch may have been at COMMIT when the lock was granted.
+    assert!(at_locked.sold() <= before + 4, "the item is locked");
+    execute(&mut holder, "ROLLBACK").await;
+    let sold = at_locked.sold();
+    until("the item sells again", async || at_locked.sold() > sold + 50).await;
+    for buyers in [at_locked, at_free, at_third] {
+        buyers.stop().await;
+    }
+    for item in [locked, free, third] {
+        bench.come_to_rest(item).await;
+        assert_eq!(bench.left(item).await + bench.live(item).await, 100_000);
+    }
+}
+
+#[tokio::test]
+async fn while_mysql_is_away_no_stock_is_taken_and_what_was_taken_comes_back() {
+    let bench = FlowBench::new().await;
+    let item = bench.item(20_000).await;
+    let mut gate = Gate::before(&bench.sql.url).await;
+    let flow = bench.through(&bench.redis_url, &gate.url(&bench.sql.url)).await;
+    let crew = Crew::start(&bench.flow, SOON);
+    gate.shut().await;
+    let buyers = Buyers::start(&flow, item, "o", 8);
+    until("the breaker refuses", async || flow.metrics().counted("create", "not_admitted") > 1_500).await;
+    let (taken, refused) = (flow.metrics().counted("pre_deduct", "taken"), buyers.refused());
+    until("many more are refused", async || buyers.refused() > refused + 1_000).await;
+    let taken = flow.metrics().counted("pre_deduct", "taken") - taken;
+    assert!(taken < 100, "{taken} reservations were made for a ledger that is known to be away");
+    until("the resolver has given back what was taken", async || bench.left(item).await >= 19_990).await;
+    gate.open().await;
+    until("orders are admitted", async || buyers.sold() > 20).await;
+    buyers.stop().await;
+    crew.stop().await;
+    bench.come_to_rest(item).await;
+    assert_eq!(bench.left(item).await + bench.live(item).await, 20_000);
+}
+
+/// A stack of its own, whose servers may be stopped.
+async fn own_stores() -> Stores {
+    Stores::start(StoresSpec { ready_ms: 60_000, ..StoresSpec::default() }).await.unwrap()
+}
+
+/// Sends a signal to the MySQL server of `stores`.
+fn signal(stores: &Stores, name: &str) {
+    let (_, pid) = stores.pids().into_iter().find(|(role, _)| !role.contains("redis")).unwrap();
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn while_mysql_stands_still_a_bounded_number_waits_and_the_rest_is_refused_at_once() {
+    let stores = own_stores().await;
+    let url = stores.mysql_url(&fresh_database());
+    let redis = Fixture::on(stores.redis_url()).await;
+    let small = LedgerSettings { writer_queue: 64, ..settings(&url) };
+    let ledger = Ledger::open(small).await.unwrap();
+    let flow = Flow::new(redis.stock.clone(), ledger, Metrics::default(), forgetful());
+    let item = crate::support::fresh_item();
+    flow.open_item(item, 100_000).await.unwrap();
+    let order = |at: usize| flow.create(request(&format!("o-{at}"), &[(item, 1)]), false);
+    assert!(matches!(order(0).await, Ok(Created::Now(_))));
+    signal(&stores, "-STOP");
+    let waiting: Vec<_> = (1..=500)
+        .map(|at| {
+            let (flow, request) = (flow.clone(), request(&format!("o-{at}"), &[(item, 1)]));
+            tokio::spawn(async move { flow.create(request, false).await })
+        })
+        .collect();
+    let answered = async || waiting.iter().filter(|order| order.is_finished()).count();
+    until("those who cannot wait are answered", async || answered().await >= 500 - 64).await;
+    assert_eq!(order(501).await, Err(Refusal::Throttled));
+    signal(&stores, "-CONT");
+    let answers: Vec<_> = join_all(waiting).await.into_iter().map(Result::unwrap).collect();
+    let sold = answers.iter().filter(|answer| matches!(answer, Ok(Created::Now(_)))).count();
+    let throttled = answers.iter().filter(|answer| **answer == Err(Refusal::Throttled)).count();
+    assert_eq!((sold, throttled), (64, 436), "who had a seat is served, nobody else took stock");
+    assert_eq!(redis.of(item).units().await, 100_000 - 65);
+    drop(flow);
+    stores.stop().await.unwrap();
+}
