@@ -107,7 +107,11 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<(), ServeE
     if config.has(Role::Api) {
         listen(&mut parts, config.listen, public_router(shared), (limits, &stop)).await?;
     }
-    let mut working = if config.has(Role::Worker) { workers::start(&flow, &config.workers(), &stop) } else { JoinSet::new() };
+    let mut working = if config.has(Role::Worker) {
+        workers::start(&flow, &config.workers(), &stop)
+    } else {
+        workers::start_watching(&flow, &stop)
+    };
     tracing::info!(roles = ?config.roles, "serving");
 
     let lost = until_stopped(&mut parts, &mut working, &stop).await;

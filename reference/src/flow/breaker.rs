@@ -26,7 +26,7 @@ impl Breaker {
         self.lock().pass(clock::now()).map(|tries| Pass { breaker: self, tries })
     }
 
-    /// For how long the store has been failing, once calls are refused.
+    /// For how long the store has been failing; only once calls are refused.
     pub(super) fn away_for(&self) -> Option<Duration> {
         self.lock().away_since().map(|since| clock::now().duration_since(since))
     }

@@ -221,6 +221,8 @@ impl Flow {
     #[must_use]
     pub fn exposition(&self) -> String {
         self.metrics.order_queue(self.ledger.writer_queue_len());
+        self.metrics.away("redis", self.redis.away_for());
+        self.metrics.away("mysql", self.mysql.away_for());
         self.metrics.render()
     }
 }

@@ -136,10 +136,11 @@ impl Flow {
         if state.mode == mode {
             return Ok((state, false));
         }
-        if state.mode == Mode::Closed && !self.ledger.check_item(item).await?.is_some_and(|check| check.is_sound()) {
-            return Err(Refusal::Conflict(format!(
-                "item {item} is closed and its ledger does not add up: audit it, then restock or cut"
-            )));
+        if state.mode == Mode::Closed {
+            let reopened = self.reopen(item).await?;
+            if reopened.mode == mode {
+                return Ok((reopened, true));
+            }
         }
         Ok((self.rebuild(item, Some(mode), "operator").await?, true))
     }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::Flow;
+use crate::clock;
 use crate::domain::{Epoch, Item, Member, OrderId, Token};
 use crate::ledger::{LedgerError, StoredOrder};
 use crate::stock::{Applied, Lock, StockError};
@@ -93,7 +94,9 @@ impl Flow {
     /// Gives units back. The caller has proved that the members' tokens can never get a ledger row.
     async fn roll_back(&self, item: Item, epoch: Epoch, members: &[Member]) {
         for _ in 0..ROLLBACK_TRIES {
+            let started = clock::now();
             let reply = self.stock.rollback(item, epoch, members).await;
+            self.metrics.time("rollback", started);
             self.metrics.count("rollback", applied_word(&reply));
             match reply {
                 Err(StockError::Unknown { .. }) => {}
@@ -105,7 +108,9 @@ impl Flow {
 
     /// Removes locks whose units the ledger owns. A lost confirm is repeated by the resolver.
     pub async fn confirm_quietly(&self, item: Item, epoch: Epoch, members: &[Member]) {
+        let started = clock::now();
         let reply = self.stock.confirm(item, epoch, members).await;
+        self.metrics.time("confirm", started);
         self.metrics.count("confirm", applied_word(&reply));
     }
 }

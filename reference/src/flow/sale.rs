@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Flow, Refusal};
+use crate::clock;
 use crate::domain::{Epoch, Item, UserLimit};
 use crate::ledger::{DeltaEvent, Mode, Restocked};
 use crate::stock::{Applied, StockError};
@@ -118,7 +119,9 @@ impl Flow {
             let _next_round_looks_again = self.rebuild(event.item, None, "delta_failed").await;
             return Delivery::Later;
         }
+        let started = clock::now();
         let reply = self.stock.apply_delta(event.item, event.epoch, &event.event_id, event.quantity).await;
+        self.metrics.time("apply_delta", started);
         self.metrics.count("apply_delta", super::resolve::applied_word(&reply));
         self.read_delivery(event, reply).await
     }

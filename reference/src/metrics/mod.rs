@@ -39,6 +39,11 @@ struct Kind {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Store {
+    store: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Messages {
     event_type: &'static str,
     status: &'static str,
@@ -110,6 +115,7 @@ struct Families {
     messages: Family<Messages, Gauge<f64, AtomicU64>>,
     oldest: Family<EventType, Gauge<f64, AtomicU64>>,
     queue: Gauge<f64, AtomicU64>,
+    away: Family<Store, Gauge<f64, AtomicU64>>,
     items: Arc<items::ItemGauges>,
 }
 
@@ -133,6 +139,7 @@ impl Default for Metrics {
             messages: Family::default(),
             oldest: Family::default(),
             queue: Gauge::default(),
+            away: Family::default(),
             items: Arc::default(),
         };
         let registry = &mut families.registry;
@@ -143,6 +150,13 @@ impl Default for Metrics {
         let oldest = families.oldest.clone();
         registry.register_with_unit("outbox_oldest", "Age of the oldest message in NEW; 0 if there is none", Unit::Seconds, oldest);
         registry.register("order_queue_length", "Orders of this process that wait to be written", families.queue.clone());
+        let away = families.away.clone();
+        registry.register_with_unit(
+            "store_away",
+            "For how long the circuit breaker has refused this store; 0 while it is closed",
+            Unit::Seconds,
+            away,
+        );
         registry.register_collector(Box::new(Arc::clone(&families.items)));
         for (step, result) in STEPS_FROM_ZERO {
             families.steps.get_or_create(&StepResult { step, result }).inc_by(0);
@@ -199,6 +213,11 @@ impl Metrics {
     /// Orders that wait to be written.
     pub fn order_queue(&self, length: usize) {
         self.0.queue.set(items::gauge(length as u64));
+    }
+
+    /// For how long the circuit breaker before `store` has been open.
+    pub fn away(&self, store: &'static str, open_for: Option<Duration>) {
+        self.0.away.get_or_create(&Store { store }).set(open_for.unwrap_or_default().as_secs_f64());
     }
 
     /// What a whole sweep over the items saw; replaces the one before.

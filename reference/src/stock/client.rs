@@ -131,13 +131,18 @@ impl Stock {
         read_probe(&reply)
     }
 
-    /// A fresh connection for one rebuild.
+    /// A fresh connection for one rebuild. Connections that lead to another incarnation are given up: a master that gets its first replica
+    /// becomes another one under open connections, and until they are renewed every call would ask for the next rebuild.
     ///
     /// # Errors
     /// As [`Stock::open`].
     pub async fn installer(&self) -> Result<Installer, StockError> {
         let Shared { client, settings, .. } = &*self.shared;
-        Installer::connect(client, settings).await
+        let installer = Installer::connect(client, settings).await?;
+        for lane in self.shared.lanes.iter() {
+            lane.keep_only(installer.incarnation());
+        }
+        Ok(installer)
     }
 
     /// Whether some connection stands, as far as is known. After a loss it stays false until a call, or [`Stock::ping`], connects.

@@ -96,6 +96,15 @@ impl Lane {
         }
     }
 
+    /// Gives the connection up if it leads to another incarnation than this one, which was read just now: what it would say of a counter
+    /// installed meanwhile is only that it is not ready.
+    pub(super) fn keep_only(&self, incarnation: &str) {
+        if let Some(connection) = self.current().filter(|connection| connection.incarnation() != incarnation) {
+            tracing::warn!(was = connection.incarnation(), is = incarnation, "redis is another incarnation: connection given up");
+            self.discard(&connection);
+        }
+    }
+
     /// Asks the process behind the connection, if there is one, who it is; gives the connection up if it is another one or the
     /// link is dead.
     ///

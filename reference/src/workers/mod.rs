@@ -99,6 +99,14 @@ pub fn start(flow: &Flow, settings: &WorkerSettings, stop: &CancellationToken) -
     workers
 }
 
+/// Starts what a process without workers does: it reads the backlog, so that one of its alerts tells when no worker runs at all.
+pub fn start_watching(flow: &Flow, stop: &CancellationToken) -> JoinSet<()> {
+    let mut watching = JoinSet::new();
+    let (own, pace) = ((flow.clone(), stop.clone()), (Duration::from_secs(5), Duration::from_secs(5)));
+    watching.spawn(async move { repeat("backlog", &own.0, pace, &own.1, || housekeeping::read_backlog(&own.0)).await });
+    watching
+}
+
 /// Runs rounds until `stop`: at once after a full batch, after a growing pause when idle or failing.
 async fn repeat<F>(
     name: &'static str,

@@ -34,6 +34,7 @@ mod lossy_relay;
 mod operations_audit;
 mod operations_http;
 mod operations_poison;
+mod operations_replica;
 mod outage_bench;
 mod outage_clients;
 mod outage_cutter;

@@ -27,7 +27,7 @@ pub(crate) fn when_redis_is_down(redis_down: RedisDown) -> FlowSettings {
 
 /// A process that reaches the stores by these URLs and loses patience with Redis soon.
 pub(crate) async fn process(redis_url: &str, mysql_url: &str, flow: FlowSettings) -> Flow {
-    let patience = Duration::from_millis(300);
+    let patience = Duration::from_secs(1);
     let stock = StockSettings { lanes: 2, command_timeout: patience, connect_timeout: patience, ..StockSettings::new(redis_url) };
     let (stock, ledger) = (Stock::open(stock).await.unwrap(), Ledger::open(settings(mysql_url)).await.unwrap());
     Flow::new(stock, ledger, Metrics::default(), flow)

@@ -11,9 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::lossy_relay::address;
+use crate::stock_fixture::until;
 
 /// Longer than the patience of a flow under test.
-const LATE_BY: Duration = Duration::from_millis(700);
+const LATE_BY: Duration = Duration::from_millis(1_500);
 
 /// Where a request is spoilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ struct Plan {
     /// Requests until the one that is spoilt, that one included; 0 spoils none.
     countdown: AtomicU32,
     moment: Mutex<Moment>,
+    /// Requests that are being spoilt right now.
+    spoiling: AtomicU32,
 }
 
 /// A running relay. Ends with the runtime of its test.
@@ -54,7 +57,12 @@ impl Cutter {
         let upstream = address(url.trim_start_matches("redis://"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let plan = Arc::new(Plan { language, countdown: AtomicU32::new(0), moment: Mutex::new(Moment::Before) });
+        let plan = Arc::new(Plan {
+            language,
+            countdown: AtomicU32::new(0),
+            moment: Mutex::new(Moment::Before),
+            spoiling: AtomicU32::new(0),
+        });
         let shared = Arc::clone(&plan);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -78,6 +86,11 @@ impl Cutter {
     /// Spoils nothing more. Whether it has spoilt what it was armed for.
     pub(crate) fn disarm(&self) -> bool {
         self.plan.countdown.swap(0, Ordering::SeqCst) == 0
+    }
+
+    /// Waits until what comes late has come.
+    pub(crate) async fn settled(&self) {
+        until("nothing is on its way any more", async || self.plan.spoiling.load(Ordering::SeqCst) == 0).await;
     }
 
     /// The URL with this relay in place of the server.
@@ -143,11 +156,12 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, plan: &Plan) -> io:
                     let request: Vec<u8> = waiting.drain(..length).collect();
                     match plan.fate(&request) {
                         None => server.write_all(&request).await?,
-                        Some(Moment::Late) => {
-                            tokio::time::sleep(LATE_BY).await;
-                            server.write_all(&request).await?;
+                        Some(moment) => {
+                            plan.spoiling.fetch_add(1, Ordering::SeqCst);
+                            let spoilt = spoil(&request, moment, client, server).await;
+                            plan.spoiling.fetch_sub(1, Ordering::SeqCst);
+                            return spoilt;
                         }
-                        Some(moment) => return spoil(&request, moment, client, server).await,
                     }
                 }
             }
@@ -165,11 +179,16 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, plan: &Plan) -> io:
 /// Both links end with it.
 async fn spoil(request: &[u8], moment: Moment, client: TcpStream, mut server: TcpStream) -> io::Result<()> {
     match moment {
-        Moment::Before | Moment::Late => {}
+        Moment::Before => {}
         Moment::During => server.write_all(&request[..request.len() / 2]).await?,
         Moment::After => {
             server.write_all(request).await?;
             // The reply is read, so the store has executed it, and kept.
+            server.read_u8().await?;
+        }
+        Moment::Late => {
+            tokio::time::sleep(LATE_BY).await;
+            server.write_all(request).await?;
             server.read_u8().await?;
         }
     }

@@ -143,11 +143,12 @@ async fn deliver(flow: &Flow) -> Result<(), Refusal> {
 async fn spoil_each(bench: &FlowBench, use_case: UseCase, language: Language, moment: Moment) -> u32 {
     let (redis, mysql) = (&bench.redis_url, &bench.sql.url);
     let cutter = Cutter::before(if language == Language::Redis { redis } else { mysql }, language).await;
-    let flow = match language {
-        Language::Redis => process(&cutter.url(redis), mysql, when_redis_is_down(RedisDown::FailFast)).await,
-        Language::MySql => process(redis, &cutter.url(mysql), when_redis_is_down(RedisDown::FailFast)).await,
-    };
     for nth in 1..=REQUESTS_MAX {
+        // A process for each, so that no link is left over from the one before.
+        let flow = match language {
+            Language::Redis => process(&cutter.url(redis), mysql, when_redis_is_down(RedisDown::FailFast)).await,
+            Language::MySql => process(redis, &cutter.url(mysql), when_redis_is_down(RedisDown::FailFast)).await,
+        };
         let (item, other) = (bench.item(SUPPLY).await, bench.item(SUPPLY).await);
         let case = Case { item, other, order: format!("o-{}", item.sku) };
         let told = format!("{use_case:?}, request {nth} to {language:?}, {moment:?}");
@@ -159,9 +160,10 @@ async fn spoil_each(bench: &FlowBench, use_case: UseCase, language: Language, mo
         if !spoilt {
             assert_eq!(answer, Told::Done, "{told}: nothing was spoilt");
         }
+        cutter.settled().await;
         let mut again = use_case.run(&flow, &case).await;
         if moment == Moment::Late && matches!(again, Told::NotDone(Refusal::NotAdmitted(_))) {
-            // It waited behind the late one on the same link.
+            // The link of the late one was lost with it.
             again = use_case.run(&flow, &case).await;
         }
         let spent =

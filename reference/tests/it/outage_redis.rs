@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use reference::domain::Epoch;
 use reference::flow::{Created, RedisDown, Refusal};
-use reference::ledger::{EpochState, Mode};
+use reference::ledger::Mode;
 
 use crate::flow_bench::{FlowBench, request};
 use crate::flow_gate::Gate;
@@ -27,6 +26,7 @@ async fn while_redis_is_away_orders_are_refused_at_once_and_admitted_again_when_
     let flow = process(&gate.url(&bench.redis_url), &bench.sql.url, when_redis_is_down(RedisDown::FailFast)).await;
     let buyers = Buyers::start(&flow, item, "o", 8);
     until("orders are admitted", async || buyers.sold() > 20).await;
+    let before = state(&bench, item).await;
     gate.shut().await;
     until("the breaker refuses", async || flow.metrics().counted("redis_down", "refused") > 20).await;
     let asked = flow.metrics().counted("pre_deduct", "not_executed");
@@ -34,12 +34,17 @@ async fn while_redis_is_away_orders_are_refused_at_once_and_admitted_again_when_
     let tries = flow.metrics().counted("pre_deduct", "not_executed") - asked;
     let refused = flow.create(request("p", &[(item, 1)]), false).await;
     assert!(matches!(&refused, Err(Refusal::NotAdmitted(why)) if why.contains("redis")), "{refused:?}");
+    let away = |text: &str| {
+        text.lines().any(|line| line.starts_with("holdfast_store_away_seconds{store=\"redis\"}") && !line.ends_with(" 0.0"))
+    };
+    assert!(away(&flow.exposition()), "{}", flow.exposition());
     assert!(tries < 100, "{tries} calls went to a store that is known to be away");
     let sold = buyers.sold();
     gate.open().await;
     until("orders are admitted again", async || buyers.sold() > sold + 20).await;
     buyers.stop().await;
-    assert_eq!(state(&bench, item).await, EpochState { epoch: Epoch(1), mode: Mode::Redis }, "nothing was rebuilt");
+    assert!(!away(&flow.exposition()), "{}", flow.exposition());
+    assert_eq!(state(&bench, item).await, before, "nothing was rebuilt");
     bench.come_to_rest(item).await;
     assert_eq!(bench.left(item).await + bench.live(item).await, 1_000_000);
 }
