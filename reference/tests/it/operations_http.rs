@@ -139,6 +139,23 @@ async fn every_rule_reads_series_that_a_running_service_has() {
 }
 
 #[tokio::test]
+async fn without_any_worker_an_api_process_tells_that_messages_wait() {
+    let service = Service::with(&["--role=api"]).await;
+    let item = service.item(10).await;
+    assert_eq!(service.create(&order("o", item, 1)).await.status, 201);
+    let waits = async || {
+        let there = samples(&ask(&service, "GET", "/metrics", "").await.body);
+        let of = |name: &str, status: Option<&str>| {
+            let deducts =
+                there.iter().filter(|sample| sample.name == name && sample.label("event_type") == Some("DEDUCT_STOCK_DB"));
+            deducts.filter(|sample| sample.label("status") == status).map(|sample| sample.value).sum::<f64>()
+        };
+        of("holdfast_outbox_messages", Some("NEW")) > 0.5 && of("holdfast_outbox_oldest_seconds", None) > 0.0
+    };
+    until("the message that waits is in the metrics", waits).await;
+}
+
+#[tokio::test]
 async fn the_document_that_is_served_is_the_one_in_the_tree() {
     let service = Service::start().await;
     for address in [service.public, service.admin] {
