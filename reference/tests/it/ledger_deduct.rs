@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use reference::domain::SaleState;
 
-use crate::ledger_bench::{Bench, id, numbered, order, token};
+use crate::ledger_bench::{Bench, execute, id, numbered, order, token};
 
 #[tokio::test]
 async fn three_workers_deduct_five_hundred_orders_exactly_once() {
@@ -106,4 +106,26 @@ async fn only_old_rows_that_are_done_are_purged_and_in_chunks() {
     assert_eq!(bench.ledger.purge_outbox(day, 2).await, Ok(2));
     assert_eq!(bench.ledger.purge_outbox(day, 100).await, Ok(1));
     assert_eq!(bench.int("SELECT COUNT(*) FROM outbox").await, 3, "two deducts to come, and the opening");
+}
+
+/// A claim can see an event a moment before a plain read sees the sale that was committed with it: it is a locking read. Here a transaction
+/// that is still open stands for that moment.
+#[tokio::test]
+async fn a_sale_that_a_plain_read_does_not_show_yet_is_waited_for_and_its_event_lives() {
+    let bench = Bench::new().await;
+    let item = bench.item(5).await;
+    bench.write(numbered("o", 1, item, 2)).await;
+    bench.execute("CREATE TABLE kept AS SELECT * FROM inventory_transactions WHERE order_id = 'o-1'").await;
+    bench.execute("DELETE FROM inventory_transactions WHERE order_id = 'o-1'").await;
+    let mut writer = bench.connect().await;
+    execute(&mut writer, "BEGIN").await;
+    execute(&mut writer, "INSERT INTO inventory_transactions SELECT * FROM kept").await;
+    let commit = async {
+        bench.wait_for_statement("SALE_ FOR UPDATE").await;
+        execute(&mut writer, "COMMIT").await;
+    };
+    let (batch, ()) = tokio::join!(bench.ledger.deduct_batch(10), commit);
+    let batch = batch.unwrap();
+    assert_eq!((batch.events, batch.settled.len(), batch.dead), (1, 1, 0));
+    assert_eq!((bench.balance(item).await.current, bench.balance(item).await.open), (3, 0));
 }
