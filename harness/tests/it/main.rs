@@ -3,8 +3,11 @@
 mod history;
 mod load;
 mod peer;
+mod proxy_api;
 mod proxy_outages;
 mod proxy_rig;
+mod proxy_toxics;
+mod proxy_triggers;
 mod report_folder;
 mod report_formats;
 mod report_measure;
