@@ -3,10 +3,13 @@
 mod history;
 mod load;
 mod peer;
+mod proxy_api;
 mod proxy_outages;
 mod proxy_rig;
 mod report_broken;
 mod report_faults;
+mod proxy_toxics;
+mod proxy_triggers;
 mod report_folder;
 mod report_formats;
 mod report_measure;
