@@ -5,6 +5,7 @@ mod load;
 mod peer;
 mod proxy_api;
 mod proxy_outages;
+mod proxy_remote;
 mod proxy_rig;
 mod report_broken;
 mod report_faults;

@@ -23,6 +23,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 
+pub(super) use wire::attributes;
+
 use super::proxies::Registry;
 use super::{Proxies, ProxyError};
 

@@ -69,7 +69,7 @@ impl From<&Toxic> for ToxicBody {
 }
 
 /// Attributes of our own are written only if they are set: clients know the others.
-fn attributes(kind: ToxicKind) -> Value {
+pub(in crate::proxy) fn attributes(kind: ToxicKind) -> Value {
     let extended = |mut known: Value, name: &str, set: bool| {
         if set && let Some(fields) = known.as_object_mut() {
             fields.insert(name.to_owned(), 1.into());
