@@ -1,5 +1,6 @@
 //! Tests of whole stages: against real servers and processes, which they start themselves, on saved evidence, and of the sources.
 
+mod faults;
 mod history;
 mod load;
 mod peer;
