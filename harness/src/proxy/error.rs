@@ -18,7 +18,7 @@ pub enum ProxyError {
     #[error("toxic already exists")]
     ToxicExists,
     /// The address could not be resolved or listened on.
-    #[error("listen on {address}: {source}")]
+    #[error("listen tcp {address}: {source}")]
     Listen {
         /// The address as it was asked for.
         address: String,

@@ -6,6 +6,7 @@
 //! Every fault that is set through this library has an end that the proxy keeps by itself, whatever becomes of its controller.
 //! Each change advances a generation number and is one swap: a connection sees all of it or nothing.
 
+mod api;
 mod armed;
 mod book;
 mod chain;

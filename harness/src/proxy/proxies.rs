@@ -64,7 +64,12 @@ impl Proxies {
         Ok(Self { registry: Arc::new(registry), runtime: handle, _alive: Arc::new(alive) })
     }
 
-    async fn run<T: Send + 'static>(
+    pub(super) const fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Runs a call on the runtime of the proxies.
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         call: impl Future<Output = Result<T, ProxyError>> + Send + 'static,
     ) -> Result<T, ProxyError> {
@@ -129,7 +134,11 @@ impl Proxies {
     /// # Errors
     /// If there is no proxy of that name, or a toxic of that name already.
     pub async fn add_toxic(&self, name: &str, toxic: ToxicSpec, max: Duration) -> Result<u64, ProxyError> {
-        self.with(name, |proxy| async move { proxy.add_toxic(toxic, Some(max)) }).await
+        self.with(name, |proxy| async move {
+            let stream = toxic.direction.name().to_owned();
+            Ok(proxy.add_toxic(toxic, stream, Some(max))?.id)
+        })
+        .await
     }
 
     /// Changes what a toxic does; its time goes on. Returns the generation.
@@ -139,8 +148,8 @@ impl Proxies {
     pub async fn update_toxic(&self, name: &str, toxic: &str, kind: ToxicKind, toxicity: f32) -> Result<u64, ProxyError> {
         let toxic = toxic.to_owned();
         self.with(name, |proxy| async move {
-            proxy.update_toxic(&toxic, Some(kind), Some(toxicity))?;
-            Ok(proxy.view().generation)
+            proxy.update_toxic(&toxic, kind, Some(toxicity))?;
+            Ok(proxy.generation())
         })
         .await
     }
@@ -256,7 +265,8 @@ impl Registry {
         Ok(())
     }
 
-    async fn reset(&self) -> Result<(), ProxyError> {
+    /// Ends every fault of every proxy; the first failure is told when all were tried.
+    pub(super) async fn reset(&self) -> Result<(), ProxyError> {
         let mut first = Ok(());
         for proxy in self.all() {
             proxy.remove_toxics();

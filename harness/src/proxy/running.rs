@@ -125,9 +125,11 @@ impl Proxy {
         let mut result = Err(ProxyError::Stopped);
         self.settings.send_if_modified(|current| {
             let mut next = Settings::clone(current);
+            // All changes happen on the one thread of the proxies.
+            next.generation = self.shared.generation.load(Relaxed) + 1;
             result = change(&mut next);
             if result.is_ok() {
-                next.generation = self.shared.generation.fetch_add(1, Relaxed) + 1;
+                self.shared.generation.store(next.generation, Relaxed);
                 *current = Arc::new(next);
             }
             result.is_ok()
@@ -135,38 +137,41 @@ impl Proxy {
         result
     }
 
-    fn generation(&self) -> u64 {
+    /// Generation of the settings in force.
+    pub(super) fn generation(&self) -> u64 {
         self.settings.borrow().generation
     }
 
-    /// Adds a toxic behind those of its direction.
-    pub(super) fn add_toxic(self: &Arc<Self>, spec: ToxicSpec, max: Option<Duration>) -> Result<u64, ProxyError> {
-        let what = format!("toxic {} added: {:?} at toxicity {}", spec.name, spec.kind, spec.toxicity);
-        let id = self.change(|settings| {
+    /// Adds a toxic behind those of its direction. `stream` is the direction as it was written.
+    pub(super) fn add_toxic(
+        self: &Arc<Self>,
+        spec: ToxicSpec,
+        stream: String,
+        max: Option<Duration>,
+    ) -> Result<Arc<Toxic>, ProxyError> {
+        let toxic = self.change(|settings| {
             if settings.toxic(&spec.name).is_some() {
                 return Err(ProxyError::ToxicExists);
             }
-            let id = settings.generation + 1;
-            settings.toxics.push(Arc::new(Toxic { id, spec, pace: Pace::default() }));
-            Ok(id)
+            let toxic = Arc::new(Toxic { id: settings.generation, spec, stream, pace: Pace::default() });
+            settings.toxics.push(Arc::clone(&toxic));
+            Ok(toxic)
         })?;
-        self.event(None, what);
-        self.end_after(FaultKey::Toxic(id), max);
-        Ok(self.generation())
+        self.event(None, format!("toxic {} added: {:?} at toxicity {}", toxic.spec.name, toxic.spec.kind, toxic.spec.toxicity));
+        self.end_after(FaultKey::Toxic(toxic.id), max);
+        Ok(toxic)
     }
 
-    /// Changes what a toxic does, or to how many. What it holds stays held, what it counted stays counted.
-    pub(super) fn update_toxic(&self, name: &str, kind: Option<ToxicKind>, toxicity: Option<f32>) -> Result<ToxicSpec, ProxyError> {
-        let spec = self.change(|settings| {
+    /// Changes what a toxic does, and to how many. What it holds stays held, what it counted stays counted.
+    pub(super) fn update_toxic(&self, name: &str, kind: ToxicKind, toxicity: Option<f32>) -> Result<Arc<Toxic>, ProxyError> {
+        let toxic = self.change(|settings| {
             let toxic = settings.toxics.iter_mut().find(|toxic| toxic.spec.name == name).ok_or(ProxyError::ToxicNotFound)?;
-            let mut spec = toxic.spec.clone();
-            spec.kind = kind.unwrap_or(spec.kind);
-            spec.toxicity = toxicity.unwrap_or(spec.toxicity);
-            *toxic = Arc::new(Toxic { id: toxic.id, spec: spec.clone(), pace: Arc::clone(&toxic.pace) });
-            Ok(spec)
+            let toxicity = toxicity.unwrap_or(toxic.spec.toxicity);
+            *toxic = Arc::new(Toxic { spec: ToxicSpec { kind, toxicity, ..toxic.spec.clone() }, ..Toxic::clone(toxic) });
+            Ok(Arc::clone(toxic))
         })?;
-        self.event(None, format!("toxic {name} updated: {:?} at toxicity {}", spec.kind, spec.toxicity));
-        Ok(spec)
+        self.event(None, format!("toxic {name} updated: {kind:?} at toxicity {}", toxic.spec.toxicity));
+        Ok(toxic)
     }
 
     /// Takes a toxic away; what it held goes on.
@@ -183,7 +188,9 @@ impl Proxy {
 
     /// Takes all toxics away.
     pub(super) fn remove_toxics(&self) {
-        for toxic in &self.settings.borrow().clone().toxics {
+        // Taken out of the settings first: they cannot change while they are looked at.
+        let toxics = self.settings.borrow().toxics.clone();
+        for toxic in toxics {
             // Another call may have been faster.
             drop(self.remove_toxic(&toxic.spec.name));
         }

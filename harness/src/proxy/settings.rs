@@ -8,9 +8,11 @@ use super::{Direction, Outage, ToxicSpec};
 /// A toxic in force.
 #[derive(Debug, Clone)]
 pub(super) struct Toxic {
-    /// Stays the same through updates; another toxic of the same name has another.
+    /// Generation of its creation: another toxic of the same name has another.
     pub(super) id: u64,
     pub(super) spec: ToxicSpec,
+    /// Its direction as it was written, to be answered as it came.
+    pub(super) stream: String,
     /// The line of a rate that all connections share.
     pub(super) pace: Pace,
 }
