@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::cutter::Cutter;
+use super::cutter::{Cutter, cut};
 use super::dialect::{CreateForm, Dialect};
 use super::http_message::MessageReader;
 use super::lost::Lost;
@@ -104,18 +104,14 @@ impl HttpTap {
 
 impl Dissector for HttpTap {
     fn feed(&mut self, direction: Direction, bytes: Bytes, out: &mut Vec<Piece>) {
-        let mut cutter = Cutter::new(bytes.clone(), out);
-        if !self.is_lost {
-            let read = match direction {
-                Direction::Upstream => self.read_requests(&bytes, &mut cutter),
-                Direction::Downstream => self.read_replies(&bytes, &mut cutter),
-            };
-            if let Err((at, why)) = read {
-                self.is_lost = true;
-                cutter.frame(at, bytes.len(), self.naming.lost(why));
-            }
+        if self.is_lost {
+            out.push(Piece { bytes, frame: None });
+            return;
         }
-        cutter.finish();
+        self.is_lost = cut(bytes, out, |bytes, cutter| match direction {
+            Direction::Upstream => self.read_requests(bytes, cutter),
+            Direction::Downstream => self.read_replies(bytes, cutter),
+        });
     }
 }
 

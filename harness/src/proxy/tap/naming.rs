@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::lost::Lost;
 use super::point::points_at;
 use super::process::Process;
 use super::step::{Phase, Step};
-use crate::proxy::{FRAMING_LOST, Frame};
+use crate::proxy::Frame;
 
 /// A named request that waits for its reply.
 #[derive(Debug, Clone)]
@@ -39,12 +38,6 @@ impl Naming {
         let asked = Asked { step: Step { phase, ..asked.step }, ..asked };
         self.process.note(asked.step, &asked.orders, asked.item.as_deref());
         self.frame(asked, exchange)
-    }
-
-    /// The frame that says that no more frames come.
-    pub(super) fn lost(&self, why: Lost) -> Frame {
-        tracing::warn!(why = why.0, "a connection is passed on as bytes: its frames are not understood");
-        Frame { step: FRAMING_LOST, ..Frame::default() }
     }
 
     fn frame(&self, asked: Asked, exchange: u64) -> Frame {

@@ -23,7 +23,7 @@ pub(super) enum Seen {
     Fenced,
 }
 
-/// The shared memory of the taps of one service process. A restarted process is a new one.
+/// The shared memory of the taps of one service process. It may live on over a restart: what the dead process did is still done.
 #[derive(Debug, Default)]
 pub struct Process {
     seen: Mutex<[Recent; 3]>,
