@@ -19,12 +19,37 @@ pub fn not_tested(evidence: &Evidence, servers: &Servers) -> Vec<String> {
     absent
 }
 
+/// Groups of harm: words, and what the name of a fault of the group contains.
+const HARM: [(&str, &[&str]); 5] = [
+    ("a process that is killed", &["kill"]),
+    ("a process that stands still", &["pause"]),
+    (
+        "a connection that is slow, stalled, cut or refused",
+        &["latency", "partition", "reset", "refuse", "bandwidth", "stall", "drop_reply", "cut_before"],
+    ),
+    (
+        "a Redis that loses or refuses data",
+        &["redis_flush", "redis_empty", "redis_truncated", "redis_stale", "redis_promote", "redis_max"],
+    ),
+    (
+        "a database that refuses, waits or is full",
+        &["mysql_read_only", "mysql_row_lock", "mysql_connections", "mysql_commit_stall"],
+    ),
+];
+
 fn faults(evidence: &Evidence) -> Vec<String> {
-    let injected = evidence.history.faults.iter().any(|fault| fault.what.step == FaultStep::Injected);
+    let marks = evidence.history.faults.iter().filter(|fault| fault.what.step == FaultStep::Injected);
+    let injected: Vec<&str> = marks.map(|fault| fault.what.kind.as_str()).collect();
+    let missing = |names: &[&str]| !injected.iter().any(|kind| names.iter().any(|name| kind.contains(name)));
+    let absent: Vec<&str> = HARM.iter().filter(|(_, names)| missing(names)).map(|(words, _)| *words).collect();
     let none = "Faults: none was injected; no process was killed or paused, no connection was cut, no store lost data.";
+    let told = match (injected.as_slice(), absent.as_slice()) {
+        ([], _) => Some(none.to_owned()),
+        (_, []) => None,
+        (_, absent) => Some(format!("These kinds of faults: {}.", absent.join("; "))),
+    };
     let power = "Power loss: SIGKILL keeps what the system has cached, so an unplugged machine is another test.";
-    let none = (!injected).then(|| none.to_owned());
-    none.into_iter().chain([power.to_owned()]).collect()
+    told.into_iter().chain([power.to_owned()]).collect()
 }
 
 fn operations(evidence: &Evidence) -> Vec<String> {

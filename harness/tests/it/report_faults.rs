@@ -93,6 +93,13 @@ fn the_page_draws_bands_readings_heat_and_the_timeline_of_an_order() {
 }
 
 #[test]
+fn kinds_of_harm_that_were_not_done_are_not_tested() {
+    let absent = broken_report().not_tested.join("\n");
+    assert!(absent.contains("a process that stands still") && absent.contains("a Redis that loses or refuses data"), "{absent}");
+    assert!(!absent.contains("that is killed") && !absent.contains("none was injected"), "{absent}");
+}
+
+#[test]
 fn errors_say_how_many_a_fault_explains() {
     let report = broken_report();
     let lost = report.measurements.errors.iter().find(|cause| cause.why == "connection_lost").unwrap();
