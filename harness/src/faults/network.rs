@@ -49,9 +49,31 @@ enum Harm {
     /// Resets go on until the task is dropped; canaries in flight tell how they ended.
     Resetting {
         _resets: AbortOnDropHandle<()>,
-        in_flight: Vec<AbortOnDropHandle<String>>,
+        in_flight: Vec<InFlight>,
     },
     Refused,
+}
+
+/// A canary that waits for a reply that never comes.
+enum InFlight {
+    Waits(AbortOnDropHandle<String>),
+    Ended(String),
+}
+
+impl InFlight {
+    /// How it ended, if it has.
+    async fn ended(&mut self) -> Result<Option<String>, FaultError> {
+        if let Self::Waits(waits) = self {
+            if !waits.is_finished() {
+                return Ok(None);
+            }
+            *self = Self::Ended(waits.await.map_err(FaultError::of("wait for a canary"))?);
+        }
+        Ok(match self {
+            Self::Waits(_) => None,
+            Self::Ended(how) => Some(how.clone()),
+        })
+    }
 }
 
 impl NetworkFault {
@@ -77,7 +99,10 @@ impl NetworkFault {
         let harm = match window.fault {
             Fault::Reset { every_ms, .. } => {
                 let canaries = try_join_all(roles.iter().map(|role| Canary::open(controls, clock, role, store))).await?;
-                let in_flight = canaries.into_iter().map(|canary| AbortOnDropHandle::new(tokio::spawn(canary.hang()))).collect();
+                let in_flight = canaries
+                    .into_iter()
+                    .map(|canary| InFlight::Waits(AbortOnDropHandle::new(tokio::spawn(canary.hang()))))
+                    .collect();
                 let resets = keep_resetting(proxies.clone(), names.clone(), Duration::from_millis(every_ms));
                 Harm::Resetting { _resets: resets, in_flight }
             }
@@ -120,11 +145,8 @@ impl NetworkFault {
             }
             Harm::Resetting { in_flight, .. } => {
                 for (link, canary) in self.links.iter().zip(in_flight) {
-                    if !canary.is_finished() {
-                        return Ok(None);
-                    }
+                    let Some(ended) = canary.ended().await? else { return Ok(None) };
                     let resets = counters(&self.proxies, &link.name)?.reset;
-                    let ended = canary.await.map_err(FaultError::of("wait for a canary"))?;
                     proof.push(format!("{}: {resets} connections reset; a canary in flight met: {ended}", link.name));
                 }
             }

@@ -1,5 +1,6 @@
 //! Tests of whole stages: against real servers and processes, which they start themselves, on saved evidence, and of the sources.
 
+mod faults;
 mod history;
 mod load;
 mod peer;
@@ -7,10 +8,10 @@ mod proxy_api;
 mod proxy_outages;
 mod proxy_remote;
 mod proxy_rig;
-mod report_broken;
-mod report_faults;
 mod proxy_toxics;
 mod proxy_triggers;
+mod report_broken;
+mod report_faults;
 mod report_folder;
 mod report_formats;
 mod report_measure;

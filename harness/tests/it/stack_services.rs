@@ -23,11 +23,15 @@ use tokio::net::TcpListener;
 const ARGUMENTS: &str = "HOLDFAST_TEST_ARGUMENTS";
 
 /// A folder for logs that goes with the value.
-struct Logs(PathBuf);
+pub(crate) struct Logs(PathBuf);
 
 impl Logs {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self(std::env::temp_dir().join(format!("holdfast test {name} {}", std::process::id())))
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.0
     }
 
     fn read(&self, role: &str) -> String {
@@ -41,7 +45,7 @@ impl Drop for Logs {
     }
 }
 
-fn spec(logs: &Logs, backend: Backend, flags: &[&str]) -> StackSpec {
+pub(crate) fn spec(logs: &Logs, backend: Backend, flags: &[&str]) -> StackSpec {
     let script =
         format!("RUST_BACKTRACE=0 {ARGUMENTS}=\"$*\" exec \"$0\" --exact stack_services::the_process_of_a_service --nocapture");
     let binary = std::env::current_exe().expect("a test binary has a path");
@@ -88,7 +92,7 @@ fn listens(address: SocketAddr) -> bool {
     TcpStream::connect(address).is_ok()
 }
 
-fn signal(stack: &Stack, role: &str, signal: Signal) {
+pub(crate) fn signal(stack: &Stack, role: &str, signal: Signal) {
     let (_, pid) = stack.pids().into_iter().find(|(name, _)| name == role).expect("the role runs");
     kill(Pid::from_raw(pid.try_into().expect("a process id")), signal).expect("the process runs");
 }
