@@ -7,7 +7,8 @@ use harness::scenario::{Carts, Mix, Operator, Processes};
 use harness::seed::Seed;
 use harness::stack::Backend;
 
-use crate::flash_sale::FlashSale;
+use crate::flash_sale::{self, FlashSale};
+use crate::named_faults;
 
 /// Most ordinary SKUs: with the hot one they are as many items as a scenario may hold.
 const SKUS_MAX: i64 = 99_999;
@@ -27,9 +28,9 @@ pub enum BackendName {
 #[derive(Debug, Clone, Parser)]
 #[command(name = "flash-sale", version, allow_negative_numbers = true)]
 pub struct FlashSaleArgs {
-    /// Units of the hot SKU; 0 leaves it out
-    #[arg(long, default_value_t = 10_000, value_name = "UNITS")]
-    pub stock: u64,
+    /// Units of the hot SKU; 0 leaves it out. 10000 by default; with --faults, as many as are asked for while they last
+    #[arg(long, value_name = "UNITS")]
+    pub stock: Option<u64>,
     /// Ordinary SKUs beside the hot one
     #[arg(long, default_value_t = 20, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(..=SKUS_MAX))]
     pub skus: u32,
@@ -96,6 +97,9 @@ pub struct FlashSaleArgs {
     /// Most units of one restock, cut or hold, 1 to 1000000; drawn evenly from 1 to this
     #[arg(long, default_value_t = 10, value_name = "UNITS")]
     pub change_units: u32,
+    /// Faults during the spike, one after another, separated by commas; `--faults help` lists them
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = fault_name)]
+    pub faults: Vec<String>,
     /// Different users
     #[arg(long, default_value_t = 100_000, value_name = "COUNT")]
     pub users: u64,
@@ -155,15 +159,20 @@ impl FlashSaleArgs {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; the scenario checks the range")]
     pub fn sale(&self) -> FlashSale {
         let standard = FlashSale::default();
+        // The names were checked when they were read.
+        let faults = named_faults::in_turn(&self.faults, flash_sale::FAULTS_FROM_MS).unwrap_or_default();
+        let lasting = || if faults.is_empty() { standard.stock } else { flash_sale::units_while(&faults, self.rate) };
+        // Enough for everybody while the faults last; then the demand says nothing about the length.
+        let demand = if faults.is_empty() || self.stock.is_some() { self.demand } else { 1.0 };
         FlashSale {
-            stock: self.stock,
+            stock: self.stock.unwrap_or_else(lasting),
             skus: self.skus,
             sku_stock: self.sku_stock,
             stores: self.stores,
             limit_per_user: self.limit,
             order_ttl_ms: (self.order_ttl * 1e3).round() as u64,
             rate_per_s: self.rate,
-            demand: self.demand,
+            demand,
             spike_ms: self.duration.map(|seconds| (seconds * 1e3).round() as u64),
             mix: Mix {
                 users: self.users,
@@ -181,8 +190,14 @@ impl FlashSaleArgs {
             },
             processes: Processes { api: self.api, worker: self.workers },
             latency_p99_budget_ms: self.p99,
+            faults,
         }
     }
+}
+
+/// The name of a fault.
+fn fault_name(text: &str) -> Result<String, String> {
+    named_faults::in_turn(&[text.to_owned()], 0).map(|_| text.to_owned())
 }
 
 /// A number that a length, a rate or a budget can be.
@@ -208,6 +223,17 @@ mod tests {
                 assert!(error.contains(option), "{option} {number}: {error}");
             }
         }
+    }
+
+    #[test]
+    fn faults_make_the_sale_last_as_long_as_they_do() {
+        let scenario = |words: &[&str]| FlashSaleArgs::parse_from(words.iter().copied()).sale().scenario(Seed(1));
+        let broken = scenario(&["flash-sale", "--faults", "redis_flush,worker_kill"]);
+        assert_eq!(broken.check(), Ok(()));
+        assert_eq!(broken.faults.len(), 2);
+        assert!(broken.supply() > scenario(&["flash-sale"]).supply());
+        let told = FlashSaleArgs::try_parse_from(["flash-sale", "--faults", "help"]).unwrap_err().to_string();
+        assert!(told.contains("redis_flush") && told.contains("--faults"), "{told}");
     }
 
     #[test]

@@ -2,8 +2,11 @@
 //!
 //! In: the numbers that a person chooses. Out: a [`Scenario`] with a warm-up, a spike and a tail.
 
+use harness::scenario::faults::FaultWindow;
 use harness::scenario::{ItemId, Limits, LoadStretch, Mix, Phase, Processes, Promises, SaleItem, Scenario};
 use harness::seed::Seed;
+
+use crate::named_faults;
 
 /// The numbers of a flash sale.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +35,8 @@ pub struct FlashSale {
     pub processes: Processes,
     /// p99 budget of a create.
     pub latency_p99_budget_ms: f64,
+    /// What breaks meanwhile.
+    pub faults: Vec<FaultWindow>,
 }
 
 /// Share of the spike's rate that is due in warm-up and tail.
@@ -40,6 +45,21 @@ const WARM_UP_MS: u64 = 2_000;
 const TAIL_MS: u64 = 3_000;
 /// Shortest spike: below it a percentile over time says nothing.
 const SPIKE_MS_MIN: u64 = 1_000;
+
+/// When the first fault may begin, ms from the start of the load: behind a baseline of ten seconds.
+pub const FAULTS_FROM_MS: u64 = WARM_UP_MS + 10_000;
+
+/// Units that are asked for while these faults happen and are recovered from, at this rate.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates; the scenario checks it"
+)]
+pub fn units_while(faults: &[FaultWindow], rate_per_s: f64) -> u64 {
+    (named_faults::seen_until_ms(faults) as f64 / 1e3 * rate_per_s) as u64
+}
 
 impl Default for FlashSale {
     fn default() -> Self {
@@ -64,6 +84,7 @@ impl Default for FlashSale {
             },
             processes: Processes { api: 2, worker: 2 },
             latency_p99_budget_ms: 10.0,
+            faults: Vec::new(),
         }
     }
 }
@@ -93,7 +114,7 @@ impl FlashSale {
                 limit_per_user: self.limit_per_user,
                 ..Promises::default()
             },
-            faults: Vec::new(),
+            faults: self.faults.clone(),
         }
     }
 
@@ -123,7 +144,8 @@ impl FlashSale {
         // Mean units of an order: quantities are drawn evenly from 1 to the maximum.
         let units = f64::midpoint(1.0, f64::from(self.mix.quantity_max)) * self.mix.lines_per_order(items.len());
         let needed = ((supply * self.demand / units - calm_orders) / self.rate_per_s * 1e3).ceil();
-        self.spike_ms.unwrap_or((needed.max(0.0) as u64).max(SPIKE_MS_MIN))
+        let faults = named_faults::seen_until_ms(&self.faults).saturating_sub(WARM_UP_MS);
+        self.spike_ms.unwrap_or((needed.max(0.0) as u64).max(SPIKE_MS_MIN).max(faults))
     }
 }
 
