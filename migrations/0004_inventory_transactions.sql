@@ -24,7 +24,6 @@ CREATE TABLE inventory_transactions (
   UNIQUE KEY ledger_item (order_id, sku_id, store_id, product_id, kind),
   -- Covers the sum of open sales of an item.
   KEY ledger_open (store_id, product_id, sku_id, transaction_type, quantity),
-  KEY ledger_ref (ref_order_id),
   CONSTRAINT ledger_qty_ck CHECK (quantity > 0),
   CONSTRAINT ledger_kind_ck CHECK ((kind = 'SALE' AND transaction_type IN ('LOCK','OUT','UNLOCK'))
     OR (kind IN ('RETURN','RESTOCK') AND transaction_type = 'IN')

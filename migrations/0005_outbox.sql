@@ -23,6 +23,5 @@ CREATE TABLE outbox (
   created_at DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
   PRIMARY KEY (id),
   UNIQUE KEY outbox_event (event_type, event_id, sku_id, store_id, product_id),
-  KEY outbox_due (status, event_type, available_at, id),
-  KEY outbox_sku (store_id, product_id, sku_id, status)
+  KEY outbox_due (status, event_type, available_at, id)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -69,9 +69,6 @@ pub struct Config {
     /// Orders written in one transaction at most, 1 to 1000
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub batch_max: u32,
-    /// Under load a writer waits this many milliseconds for more orders before it starts a transaction; 0 switches that off, at most 100
-    #[arg(long, default_value_t = 0, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=100))]
-    pub batch_window_ms: u64,
     /// Threads of the process, 1 to 256
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
@@ -173,7 +170,6 @@ impl Config {
             writer_connections: self.writer_connections,
             writer_queue: self.writer_queue as usize,
             batch_max: self.batch_max as usize,
-            batch_window: Duration::from_millis(self.batch_window_ms),
             url: self.mysql_url.reveal().to_owned(),
             ..LedgerSettings::default()
         }

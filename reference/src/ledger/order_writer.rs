@@ -8,7 +8,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -38,13 +38,11 @@ impl OrderWriter {
     pub(super) fn start(settings: &LedgerSettings, dial: &Dial) -> Self {
         let (queue, receiver) = mpsc::channel(settings.writer_queue.max(1));
         let closing = CancellationToken::new();
-        let inbox = Arc::new(Inbox { receiver: Arc::new(tokio::sync::Mutex::new(receiver)), closing: closing.clone() });
-        let (batch_max, batch_window) = (settings.batch_max.max(1), settings.batch_window);
+        let inbox = Arc::new(Inbox { receiver: tokio::sync::Mutex::new(receiver), closing: closing.clone() });
+        let batch_max = settings.batch_max.max(1);
         let writer = || {
             let (inbox, dial) = (Arc::clone(&inbox), dial.clone());
-            let make = move || {
-                Writer { dial: dial.clone(), connection: None, batch_max, batch_window, last_batch: 0 }.run(Arc::clone(&inbox))
-            };
+            let make = move || Writer { dial: dial.clone(), connection: None, batch_max }.run(Arc::clone(&inbox));
             tokio::spawn(supervise(make))
         };
         let tasks = (0..settings.writer_connections.max(1)).map(|_| writer()).collect();
@@ -131,43 +129,24 @@ impl Drop for Answer {
 }
 
 struct Inbox {
-    receiver: Arc<tokio::sync::Mutex<mpsc::Receiver<Job>>>,
+    receiver: tokio::sync::Mutex<mpsc::Receiver<Job>>,
     closing: CancellationToken,
-}
-
-/// A batch that is being filled. While it is held no other writer takes jobs, so that they come together here.
-struct Filling {
-    jobs: Vec<Job>,
-    most: usize,
-    receiver: OwnedMutexGuard<mpsc::Receiver<Job>>,
 }
 
 impl Inbox {
     /// At least one job and at most `most`; none once the queue is closed and empty. Cancel safe: a job is taken or stays.
-    async fn take(&self, most: usize) -> Filling {
-        let receiver = Arc::clone(&self.receiver).lock_owned().await;
-        let mut filling = Filling { jobs: Vec::with_capacity(most), most, receiver };
-        if !filling.receiver.is_closed() {
+    async fn take(&self, most: usize) -> Vec<Job> {
+        let mut receiver = self.receiver.lock().await;
+        let mut jobs = Vec::with_capacity(most);
+        if !receiver.is_closed() {
             tokio::select! {
                 biased;
-                () = self.closing.cancelled() => filling.receiver.close(),
-                _ = filling.receiver.recv_many(&mut filling.jobs, most) => return filling,
+                () = self.closing.cancelled() => receiver.close(),
+                _ = receiver.recv_many(&mut jobs, most) => return jobs,
             }
         }
-        filling.receiver.recv_many(&mut filling.jobs, most).await;
-        filling
-    }
-}
-
-impl Filling {
-    /// Waits for more jobs. Not cancel safe: the jobs taken so far would be answered as not written.
-    async fn wait_for_more(&mut self, window: Duration) {
-        tokio::time::sleep(window).await;
-        while self.jobs.len() < self.most
-            && let Ok(job) = self.receiver.try_recv()
-        {
-            self.jobs.push(job);
-        }
+        receiver.recv_many(&mut jobs, most).await;
+        jobs
     }
 }
 
@@ -175,9 +154,6 @@ struct Writer {
     dial: Dial,
     connection: Option<Connection>,
     batch_max: usize,
-    batch_window: Duration,
-    /// Orders in the last batch. More than one means that orders come faster than one transaction each can take them.
-    last_batch: usize,
 }
 
 impl Writer {
@@ -185,25 +161,13 @@ impl Writer {
         loop {
             match tokio::time::timeout(KEEP_ALIVE, inbox.take(self.batch_max)).await {
                 Err(_) => self.keep_alive().await,
-                Ok(filling) if filling.jobs.is_empty() => break,
-                Ok(filling) => {
-                    let jobs = self.fill(filling).await;
-                    self.write(jobs).await;
-                }
+                Ok(jobs) if jobs.is_empty() => break,
+                Ok(jobs) => self.write(jobs).await,
             }
         }
         if let Some(connection) = self.connection {
             connection.close().await;
         }
-    }
-
-    /// Under load a transaction is worth a short wait: it costs the same for one order as for ten. A lone order is not kept waiting.
-    async fn fill(&mut self, mut filling: Filling) -> Vec<Job> {
-        if self.last_batch > 1 && filling.jobs.len() < filling.most && !self.batch_window.is_zero() {
-            filling.wait_for_more(self.batch_window).await;
-        }
-        self.last_batch = filling.jobs.len();
-        filling.jobs
     }
 
     async fn keep_alive(&mut self) {

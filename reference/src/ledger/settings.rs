@@ -1,7 +1,6 @@
 //! Settings of the MySQL side.
 
 use std::fmt;
-use std::time::Duration;
 
 /// Where MySQL is and how much of it one process uses.
 #[derive(Clone)]
@@ -18,8 +17,6 @@ pub struct LedgerSettings {
     pub writer_queue: usize,
     /// Most orders in one transaction.
     pub batch_max: usize,
-    /// Under load a writer waits this long for more orders before it starts a transaction; zero switches that off.
-    pub batch_window: Duration,
     /// Whether to try the server's locks before use.
     pub self_test: bool,
 }
@@ -33,7 +30,6 @@ impl Default for LedgerSettings {
             writer_connections: 1,
             writer_queue: 4096,
             batch_max: 128,
-            batch_window: Duration::ZERO,
             self_test: true,
         }
     }
@@ -47,7 +43,6 @@ impl fmt::Debug for LedgerSettings {
             .field("writer_connections", &self.writer_connections)
             .field("writer_queue", &self.writer_queue)
             .field("batch_max", &self.batch_max)
-            .field("batch_window", &self.batch_window)
             .field("self_test", &self.self_test)
             .finish_non_exhaustive()
     }
