@@ -40,6 +40,7 @@ fn scenario(faults: Vec<FaultWindow>) -> Scenario {
             reads: 0.0,
             think_ms: (0, 0),
             quantity_max: 1,
+            ..Mix::default()
         },
         processes: Processes { api: 2, worker: 1 },
         limits: Limits::default(),

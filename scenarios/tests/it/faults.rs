@@ -91,13 +91,6 @@ fn bit_and_healed((judged, history): &(Judged, History), faults: u32) {
         let all = [FaultStep::Armed, FaultStep::Injected, FaultStep::Bit, FaultStep::Healing, FaultStep::Healed];
         assert_eq!(names, all, "{told:#?}");
     }
-    let print = |finding: &harness::invariants::Finding| format!("{}: {:?}", finding.invariant, finding.verdict);
-    if std::env::var_os("SHOW").is_some() {
-        for finding in &judged.report.findings {
-            println!("{}", print(finding).chars().take(400).collect::<String>());
-        }
-        println!("{:?}", judged.report.outcome);
-    }
     let broken: Vec<_> = judged.report.findings.iter().filter(|finding| finding.verdict.is_violated()).collect();
     assert!(broken.is_empty(), "{broken:#?}");
     assert!(judged.report.run.rig_errors.is_empty(), "{:?}", judged.report.run.rig_errors);
