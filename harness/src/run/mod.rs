@@ -21,8 +21,9 @@ use crate::measure::measure;
 use crate::report::folder::RunFolder;
 use crate::report::reload::load_evidence;
 use crate::report::{Report, ReportError, assemble, write_report};
+use crate::scenario::faults::Target;
 use crate::scenario::plan::Plan;
-use crate::scenario::{Scenario, ScenarioError};
+use crate::scenario::{FaultWindow, Scenario, ScenarioError};
 use crate::seed::Seed;
 use crate::snapshot::SnapshotError;
 use crate::stack::{Backend, ServiceCommand, StackError};
@@ -107,6 +108,7 @@ pub enum RunError {
 /// cannot be written. What fails later is in the report as a rig error.
 pub async fn run(request: &RunRequest, watch: &dyn Watch, stop: &CancellationToken) -> Result<Judged, RunError> {
     request.scenario.check()?;
+    refuse_strange_stores(request)?;
     let clock = RunClock::start();
     let draw = || arrivals::draw(&request.scenario.settled(), &run_tag(request.scenario.seed));
     let plan = request.saved.clone().unwrap_or_else(draw);
@@ -125,6 +127,18 @@ pub async fn run(request: &RunRequest, watch: &dyn Watch, stop: &CancellationTok
     let judged = judge(&folder, Write::Yes)?;
     folder.mark_latest()?;
     Ok(judged)
+}
+
+/// Faults are for stores that the harness started itself: those of somebody else are neither ended nor emptied.
+fn refuse_strange_stores(request: &RunRequest) -> Result<(), StackError> {
+    let touches = |window: &&FaultWindow| window.fault.store().is_some() || matches!(window.target, Target::Redis | Target::Mysql);
+    match request.scenario.faults.iter().find(touches) {
+        Some(window) if request.backend != Backend::Process => {
+            let (name, target) = (window.fault.name(), window.target);
+            Err(StackError::Refused(format!("fault {name} on {target} is only for stores that are started here")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a judge leaves files behind.

@@ -64,15 +64,15 @@ async fn run(
     faults: Vec<FaultWindow>,
     meanwhile: impl AsyncFnOnce(&CancellationToken),
 ) -> (Vec<String>, History) {
-    let number = std::fs::read_dir(logs.folder()).unwrap().count();
+    let number = std::fs::read_dir(logs.folder()).expect("a folder of logs").count();
     let path = logs.folder().join(format!("history-{number}.jsonl.zst"));
-    let (recorder, guard) = Recorder::create(&path, RunClock::start()).unwrap();
-    recorder.record(Record::Head(Box::new(head()))).await.unwrap();
+    let (recorder, guard) = Recorder::create(&path, RunClock::start()).expect("a history");
+    recorder.record(Record::Head(Box::new(head()))).await.expect("a record");
     let (scenario, stop) = (scenario(faults), CancellationToken::new());
     let faults = Faults { scenario: &scenario, controls: stack.controls(), recorder: &recorder, stop: &stop };
     let (told, ()) = tokio::join!(run_faults(faults, recorder.clock().now()), meanwhile(&stop));
-    guard.finish("finished").await.unwrap();
-    (told.unwrap(), read_history(&path).unwrap())
+    guard.finish("finished").await.expect("a whole history");
+    (told.expect("a recorder"), read_history(&path).expect("a history"))
 }
 
 fn head() -> Head {
@@ -102,7 +102,7 @@ async fn until(what: &str, met: impl Fn() -> bool) {
 }
 
 fn is_stopped(stack: &Stack, role: &str) -> bool {
-    stack.controls().life(role).unwrap().is_some_and(|life| life.state == 'T')
+    stack.controls().life(role).expect("a process of the stack").is_some_and(|life| life.state == 'T')
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use harness::history::operation::{History, Timed};
 use harness::history::pairing::read_history;
 use harness::history::record::{FaultMark, FaultStep};
+use harness::invariants::Verdict;
 use harness::run::{self, Judged, Reading, RunRequest, Watch};
 use harness::scenario::faults::{Fault, PointAction, Store, Target};
 use harness::scenario::{
@@ -93,6 +94,8 @@ fn bit_and_healed((judged, history): &(Judged, History), faults: u32) {
     }
     let broken: Vec<_> = judged.report.findings.iter().filter(|finding| finding.verdict.is_violated()).collect();
     assert!(broken.is_empty(), "{broken:#?}");
+    let bit = judged.report.findings.iter().find(|finding| finding.invariant == "faults_bit").unwrap();
+    assert!(matches!(bit.verdict, Verdict::Held { .. }), "{bit:?}");
     assert!(judged.report.run.rig_errors.is_empty(), "{:?}", judged.report.run.rig_errors);
 }
 
@@ -157,6 +160,12 @@ fn a_redis_that_loses_its_data_is_rebuilt() {
         ],
     );
     bit_and_healed(&run, 7);
+}
+
+#[test]
+fn a_replica_that_lagged_is_promoted_and_the_counter_is_rebuilt() {
+    let run = sale("promotion", vec![window(Fault::RedisPromote { lag_ms: 500 }, Target::Redis, 3_000, 500)]);
+    bit_and_healed(&run, 1);
 }
 
 #[test]
