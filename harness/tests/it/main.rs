@@ -9,7 +9,6 @@ mod proxy_outages;
 mod proxy_remote;
 mod proxy_rig;
 mod proxy_toxics;
-mod proxy_toxiproxy_client;
 mod proxy_triggers;
 mod report_broken;
 mod report_faults;
