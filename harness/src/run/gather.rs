@@ -13,6 +13,7 @@ use crate::clock::RunClock;
 use crate::faults::{Faults, run_faults};
 use crate::history::record::{Head, PhaseMark, Record, SCHEMA};
 use crate::history::recorder::Recorder;
+use crate::measure::coverage::UNREACHABLE_NOTE;
 use crate::report::folder::{HISTORY, LOGS, RunFolder};
 use crate::report::{RunIdentity, SCHEMA_VERSION};
 use crate::scenario::Phase;
@@ -48,6 +49,10 @@ pub(super) async fn gather(
     let (recorder, history) = Recorder::create(&folder.file(HISTORY), *clock)?;
     let mut gathered = Gathered { build_id: machine::build_id(&request.service.program), ..Gathered::default() };
     recorder.record(Record::Head(Box::new(head(request, folder, clock, &gathered.build_id)))).await?;
+    for (point, why) in &plan.scenario.promises.unreachable {
+        let detail = serde_json::json!({ "name": point, "why": why });
+        recorder.record(Record::Note { what: UNREACHABLE_NOTE.to_owned(), detail }).await?;
+    }
     let run = Run { plan, clock, recorder: &recorder, watch, stop };
     watch.stage("starting the stack");
     match Stack::start(spec(request, folder), *clock).await {
@@ -155,6 +160,7 @@ fn spec(request: &RunRequest, folder: &RunFolder) -> StackSpec {
         ]
         .into_iter()
         .flatten()
+        .chain((promises.audit_every_ms > 0).then(|| flag("audit-every-ms", promises.audit_every_ms)).into_iter().flatten())
         .chain(request.service_args.iter().cloned())
         .collect(),
         ready_ms: request.scenario.limits.ready_ms,

@@ -49,7 +49,10 @@ pub(super) async fn sample(
         let now = recorder.clock().now();
         let mut readings = Vec::new();
         for Usage { role, cpu_seconds, rss_mib } in stack.usage() {
-            if let Some((before, used)) = last.insert(role.clone(), (now, cpu_seconds)) {
+            // A process that was restarted begins again at 0.
+            if let Some((before, used)) = last.insert(role.clone(), (now, cpu_seconds))
+                && cpu_seconds >= used
+            {
                 let percent = (cpu_seconds - used) / now.since(before).as_secs_f64().max(0.001) * 100.0;
                 readings.push(("cpu_percent", role.clone(), percent));
             }

@@ -135,6 +135,12 @@ pub struct Promises {
     /// Units of one item that a user may hold in live orders, the same for every item; 0 is no limit.
     #[serde(default)]
     pub limit_per_user: u32,
+    /// The reconciler audits an item every so often, ms; 0 leaves it to the service.
+    #[serde(default)]
+    pub audit_every_ms: u64,
+    /// Kill points that this service can never be met at, and why: their cells are not applicable, and not empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreachable: Vec<(String, String)>,
 }
 
 impl Default for Promises {
@@ -146,6 +152,8 @@ impl Default for Promises {
             worker_poll_max_ms: 500,
             order_ttl_ms: 1_800_000,
             limit_per_user: 0,
+            audit_every_ms: 0,
+            unreachable: Vec::new(),
         }
     }
 }

@@ -1,17 +1,17 @@
 //! Every kill point in turn: at each named step of the protocol the process is killed, the reply is lost, and the connection is cut.
 //!
-//! Four processes are broken side by side, each by one cell at a time. Rebuilds are called for by FLUSHALL, and rollbacks by the
-//! reservations that killed processes leave.
+//! Four processes are broken side by side, each by one cell at a time. Rebuilds are called for by FLUSHALL, and rollbacks by carts
+//! whose last item is sold out from the start.
 
 use harness::scenario::faults::{Fault, FaultWindow, PointAction, Target};
-use harness::scenario::{Mix, Scenario};
+use harness::scenario::{Carts, Mix, Promises, Scenario};
 use harness::seed::Seed;
 
 use super::points::at_point;
 use super::stage::{RECOVERY_MS, Stage, in_turn, window};
 
 const ACTIONS: [PointAction; 3] = [PointAction::Kill, PointAction::DropReply, PointAction::CutBefore];
-/// Steps of an api process.
+/// Steps of an api process that sells.
 const ORDER: [&str; 7] = [
     "pre_deduct_forwarded",
     "pre_deduct_reply_held",
@@ -21,9 +21,11 @@ const ORDER: [&str; 7] = [
     "commit_held",
     "commit_forwarded_reply_withheld",
 ];
+/// Steps of whoever settles a reservation that no order will have.
+const SETTLE: [&str; 2] = ["tombstone_committed", "rollback_reply_held"];
 /// Steps of a rebuild, which whoever touches an item first goes through.
 const REBUILD: [&str; 3] = ["reconcile_between_read_and_write", "epoch_bumped", "install_reply_held"];
-/// Steps of a worker that the load leads to all the time.
+/// Steps of a worker.
 const WORK: [&str; 6] = [
     "outbox_claimed",
     "deduct_commit_held",
@@ -32,49 +34,45 @@ const WORK: [&str; 6] = [
     "unlock_committed",
     "apply_delta_reply_held",
 ];
-/// Steps of a worker that settles what a dead process left.
-const SETTLE: [&str; 2] = ["tombstone_committed", "rollback_reply_held"];
+/// What the reference can never be met at.
+const UNREACHABLE: [(&str, &str); 1] =
+    [("order_inserted", "order, ledger and outbox rows of a group go in one packet, so nothing can be held between them")];
 /// Pause between two cells of one process: a killed one has to be up again.
-const PAUSE_MS: u64 = 500;
-/// A step of the resolver comes a grace and a sweep after the death that leads to it.
-const SETTLE_MAX_MS: u64 = 6_000;
+const PAUSE_MS: u64 = 700;
 
 pub(super) fn plan(seed: Seed) -> Scenario {
-    let mut faults = Vec::new();
-    let rebuilds: Vec<FaultWindow> = cells(&REBUILD).map(|(point, action)| at_point(point, action, Target::Api(1))).collect();
-    let (even, odd) = split(cells(&ORDER));
-    let first: Vec<FaultWindow> = even.map(|(point, action)| at_point(point, action, Target::Api(1))).collect();
-    faults.extend(in_turn(first.into_iter().chain(rebuilds), PAUSE_MS));
+    let (order_1, order_2) = halves(&ORDER, Target::Api(1), Target::Api(2));
+    let (work_1, work_2) = halves(&WORK, Target::Worker(1), Target::Worker(2));
+    let rebuild: Vec<FaultWindow> = cells(&REBUILD, Target::Api(1)).collect();
+    let mut faults = in_turn(order_1.into_iter().chain(rebuild), PAUSE_MS);
     // Redis is emptied whenever a step of a rebuild is waited for.
     let flushes: Vec<FaultWindow> = faults.iter().filter(|cell| is_of(cell, &REBUILD)).map(flush_for).collect();
     faults.extend(flushes);
-    faults.extend(in_turn(odd.map(|(point, action)| at_point(point, action, Target::Api(2))), PAUSE_MS));
-    let (even, odd) = split(cells(&WORK));
-    let (settle_even, settle_odd) = split(cells(&SETTLE));
-    let settled = |(point, action), worker| FaultWindow { max_ms: SETTLE_MAX_MS, ..at_point(point, action, worker) };
-    for (work, settle, worker) in [
-        (even.collect::<Vec<_>>(), settle_even.collect::<Vec<_>>(), Target::Worker(1)),
-        (odd.collect(), settle_odd.collect(), Target::Worker(2)),
-    ] {
-        let work = work.into_iter().map(|(point, action)| at_point(point, action, worker));
-        let settle = settle.into_iter().map(|cell| settled(cell, worker));
-        // Interleaved, so that there are deaths of api processes before each of the steps that settle them.
-        faults.extend(in_turn(work.chain(settle), PAUSE_MS));
-    }
+    faults.extend(in_turn(order_2.into_iter().chain(cells(&SETTLE, Target::Api(2))), PAUSE_MS));
+    faults.extend(in_turn(work_1, PAUSE_MS));
+    faults.extend(in_turn(work_2, PAUSE_MS));
     promise_at_the_end(&mut faults);
     let stage = Stage::new("crash_matrix");
-    let mix = Mix { cancels: 0.15, ..stage.mix };
-    Stage { rate_per_s: 200.0, faults, mix, ..stage }.scenario(seed)
+    let carts = Carts { share: 0.3, ..stage.mix.carts };
+    let unreachable = UNREACHABLE.map(|(point, why)| (point.to_owned(), why.to_owned())).into();
+    let promises = Promises { unreachable, ..stage.promises };
+    let mut scenario =
+        Stage { rate_per_s: 200.0, faults, mix: Mix { carts, cancels: 0.15, ..stage.mix }, promises, ..stage }.scenario(seed);
+    // Its carts are refused at their last item, and what they held by then has to be given back.
+    if let Some(last) = scenario.items.last_mut() {
+        last.opening = 1;
+    }
+    scenario
 }
 
-fn cells(points: &'static [&'static str]) -> impl Iterator<Item = (&'static str, PointAction)> {
-    points.iter().flat_map(|point| ACTIONS.map(|action| (*point, action)))
+fn cells(points: &'static [&'static str], target: Target) -> impl Iterator<Item = FaultWindow> {
+    points.iter().flat_map(move |point| ACTIONS.map(|action| at_point(point, action, target)))
 }
 
-/// Every other one, and the rest.
-fn split<T>(all: impl Iterator<Item = T>) -> (impl Iterator<Item = T>, impl Iterator<Item = T>) {
-    let (even, odd): (Vec<_>, Vec<_>) = all.enumerate().partition(|(number, _)| number % 2 == 0);
-    (even.into_iter().map(|(_, cell)| cell), odd.into_iter().map(|(_, cell)| cell))
+/// The cells of these points, every other one at each of two processes.
+fn halves(points: &'static [&'static str], first: Target, second: Target) -> (Vec<FaultWindow>, Vec<FaultWindow>) {
+    let of = |target, odd| cells(points, target).enumerate().filter(move |(number, _)| number % 2 == odd).map(|(_, cell)| cell);
+    (of(first, 0).collect(), of(second, 1).collect())
 }
 
 fn is_of(window: &FaultWindow, points: &[&str]) -> bool {

@@ -19,6 +19,7 @@ mod mysql_stall;
 mod overload;
 mod paused_process;
 mod points;
+mod reconcile_under_load;
 mod redis_data_loss;
 mod redis_failover;
 mod redis_full;
@@ -33,6 +34,7 @@ mod slow_network;
 mod stage;
 mod steady;
 mod stock_cut_during_sale;
+mod two_reconcilers;
 mod user_limit;
 mod worker_kill;
 
@@ -205,6 +207,18 @@ pub const CATALOG: &[Entry] = &[
         shows: "connections to the stores are reset again and again",
         promises: WITHIN_5_S,
         plan: connection_resets::plan,
+    },
+    Entry {
+        name: "two_reconcilers",
+        shows: "two workers audit without a pause while somebody edits the counter",
+        promises: WITHIN_5_S,
+        plan: two_reconcilers::plan,
+    },
+    Entry {
+        name: "reconcile_under_load",
+        shows: "every item is audited many times a second under load",
+        promises: ALWAYS,
+        plan: reconcile_under_load::plan,
     },
     Entry {
         name: "overload",

@@ -5,7 +5,7 @@ use harness::scenario::faults::{Fault, FaultWindow, PointAction, Target};
 use super::stage::{FAULT_AT_MS, RECOVERY_MS};
 
 /// Longest wait for a step that the load leads to all the time.
-const WAIT_MS: u64 = 2_000;
+const WAIT_MS: u64 = 1_800;
 /// Time from the hit to the heal; for a killed process its time until it is started again.
 const DOWN_MS: u64 = 500;
 
