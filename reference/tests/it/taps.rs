@@ -15,7 +15,7 @@ use reference::flow::{Created, Flow};
 use reference::stock::PreDeduct;
 
 use crate::flow_bench::{FlowBench, Workers, request};
-use crate::ledger_bench::id;
+use crate::ledger_bench::{id, restock};
 use crate::stock_fixture::{quantity, until};
 use crate::tap_relay::{Conversation, Relay, Seen, address_of};
 use crate::tap_splits::expect_the_same_in_all_cuts;
@@ -109,7 +109,7 @@ async fn every_step_and_every_point_of_the_protocol_shows_in_a_real_run() {
     api.ordered("undone", &[(item, 3)]).await;
     api.flow.cancel(&id("undone")).await.unwrap();
     api.flow.pay(&id("plain")).await.unwrap();
-    api.flow.ledger().restock("more", item, 5).await.unwrap();
+    api.flow.ledger().restock(restock("more", item, 5)).await.unwrap();
     // A reservation that stands already is contested: its order goes step by step.
     let taken = bench.redis.stock.pre_deduct(item, &id("contested"), quantity(1)).await.unwrap();
     assert!(matches!(taken, PreDeduct::Taken(_)), "{taken:?}");
