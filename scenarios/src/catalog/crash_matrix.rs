@@ -35,8 +35,10 @@ const WORK: [&str; 6] = [
     "apply_delta_reply_held",
 ];
 /// What the reference can never be met at.
-const UNREACHABLE: [(&str, &str); 1] =
-    [("order_inserted", "order, ledger and outbox rows of a group go in one packet, so nothing can be held between them")];
+const UNREACHABLE: [(&str, &str); 1] = [(
+    "order_inserted",
+    "the rows of a group go in one packet; only an order whose reservation stood already is written step by step",
+)];
 /// Pause between two cells of one process: a killed one has to be up again.
 const PAUSE_MS: u64 = 700;
 
