@@ -1,20 +1,16 @@
 //! The units of a void reservation are given back and the reply is lost: the caller tries again, and they come back once.
 
-use harness::scenario::Scenario;
-use harness::scenario::faults::{FaultWindow, PointAction, Target};
+use harness::scenario::faults::{PointAction, Target};
+use harness::scenario::{Carts, Mix, Scenario};
 use harness::seed::Seed;
 
 use super::points::at_point;
-use super::stage::{RECOVERY_MS, Stage, in_turn};
+use super::stage::{Stage, in_turn, without_last_item};
 
 pub(super) fn plan(seed: Seed) -> Scenario {
-    // A process that dies with stock in hand leaves reservations to be given back, once the resolver's grace is over.
-    let deaths = [Target::Api(1), Target::Api(2)].map(|api| at_point("pre_deduct_delivered", PointAction::Kill, api));
-    let mut faults = in_turn(deaths, 300);
-    let begins = faults[0].start_ms;
-    for worker in [Target::Worker(1), Target::Worker(2)] {
-        let lost = at_point("rollback_reply_held", PointAction::DropReply, worker);
-        faults.push(FaultWindow { start_ms: begins, max_ms: RECOVERY_MS + 3_000, recovery_ms: None, ..lost });
-    }
-    Stage { faults, ..Stage::new("rollback_reply_lost") }.scenario(seed)
+    let order = [Target::Api(1), Target::Api(2), Target::Api(1), Target::Api(2)];
+    let lost = order.map(|api| at_point("rollback_reply_held", PointAction::DropReply, api));
+    let stage = Stage::new("rollback_reply_lost");
+    let mix = Mix { carts: Carts { share: 0.4, ..stage.mix.carts }, ..stage.mix };
+    without_last_item(Stage { faults: in_turn(lost, 300), mix, ..stage }.scenario(seed))
 }
