@@ -8,7 +8,7 @@ use harness::scenario::{Carts, Mix, Promises, Scenario};
 use harness::seed::Seed;
 
 use super::points::at_point;
-use super::stage::{RECOVERY_MS, Stage, in_turn, window};
+use super::stage::{RECOVERY_MS, Stage, in_turn, window, without_last_item};
 
 const ACTIONS: [PointAction; 3] = [PointAction::Kill, PointAction::DropReply, PointAction::CutBefore];
 /// Steps of an api process that sells.
@@ -58,13 +58,8 @@ pub(super) fn plan(seed: Seed) -> Scenario {
     let carts = Carts { share: 0.3, ..stage.mix.carts };
     let unreachable = UNREACHABLE.map(|(point, why)| (point.to_owned(), why.to_owned())).into();
     let promises = Promises { unreachable, ..stage.promises };
-    let mut scenario =
-        Stage { rate_per_s: 200.0, faults, mix: Mix { carts, cancels: 0.15, ..stage.mix }, promises, ..stage }.scenario(seed);
-    // Its carts are refused at their last item, and what they held by then has to be given back.
-    if let Some(last) = scenario.items.last_mut() {
-        last.opening = 1;
-    }
-    scenario
+    let mix = Mix { carts, cancels: 0.15, ..stage.mix };
+    without_last_item(Stage { rate_per_s: 200.0, faults, mix, promises, ..stage }.scenario(seed))
 }
 
 fn cells(points: &'static [&'static str], target: Target) -> impl Iterator<Item = FaultWindow> {

@@ -148,3 +148,12 @@ pub(super) fn in_turn(windows: impl IntoIterator<Item = FaultWindow>, pause_ms: 
     }
     turn
 }
+
+/// The sale with its last item all but sold out from the start. Carts take their items in order, so those that ask for it are refused with
+/// the others in hand, and what they held has to be given back: one RESOLVE each.
+pub(super) fn without_last_item(mut scenario: Scenario) -> Scenario {
+    if let Some(last) = scenario.items.last_mut() {
+        last.opening = 1;
+    }
+    scenario
+}
