@@ -56,7 +56,7 @@ pub fn nightly(options: &Nightly) -> ExitCode {
         }
     }
     put(&format!("summary      {}\n", options.reports.join(SUMMARY).display()));
-    series::close(&ended)
+    series::close(&runner, &ended)
 }
 
 /// A held run can be had again from its seed; its folder would only fill the disk.

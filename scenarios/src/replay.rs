@@ -47,7 +47,7 @@ pub fn replay(options: &Replay) -> ExitCode {
     let same = ended.iter().filter(|run| run.class == class && run.violated == violated).count();
     let rate = Rate { hits: same as u64, of: ended.len() as u64 };
     put(&format!("the saved verdict ({}) came back in {rate}\n", class.name()));
-    series::close(&ended)
+    series::close(&runner, &ended)
 }
 
 /// The launch that sends the saved plan again, and the verdict to compare with.

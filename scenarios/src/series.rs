@@ -111,15 +111,16 @@ fn take(ended: &mut Ended, judged: &Judged) {
     ended.folder = Some(judged.folder.path().to_owned());
 }
 
-/// One line a class, and the exit code of the series.
+/// One line a class, and the exit code of the series. One that was stopped before its end is interrupted, whatever its runs said.
 #[must_use]
-pub fn close(ended: &[Ended]) -> ExitCode {
+pub fn close(runner: &Runner, ended: &[Ended]) -> ExitCode {
     let counts = PRECEDENCE.into_iter().filter_map(|class| {
         let runs = ended.iter().filter(|run| run.class == class).count();
         (runs > 0).then(|| format!("{runs} {}", class.name()))
     });
     put(&format!("{} runs: {}\n", ended.len(), counts.collect::<Vec<_>>().join(", ")));
-    ExitCode::from(strongest(ended.iter().map(|run| run.class)).exit_code())
+    let stopped = runner.is_stopped().then_some(OutcomeClass::Interrupted);
+    ExitCode::from(strongest(ended.iter().map(|run| run.class).chain(stopped)).exit_code())
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long a run took, for a person")]

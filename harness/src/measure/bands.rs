@@ -8,6 +8,8 @@
 //! - backlog: twice the 99th percentile of the readings, at least what the busiest second adds between two polls of a worker;
 //! - drift: twice the 99th percentile of the readings: nothing, if the baseline had none;
 //! - oldest lock: twice the 99th percentile of the readings, at least the slowest poll of a worker.
+//!
+//! A baseline whose worst windows answered less than nine tenths, or whose p99 comes near the time at which clients give up, has none.
 
 use std::time::Duration;
 
@@ -27,6 +29,8 @@ const BASELINE_MIN: Duration = Duration::from_secs(10);
 const ANSWERS_MIN: usize = 1_000;
 /// Fewest readings of a component in it.
 const READINGS_MIN: usize = 5;
+/// Least availability of the baseline's worst windows that a recovery can be measured against.
+const AVAILABLE_MIN: f64 = 0.9;
 /// Share of orders without an answer that is no outage; the same as in `answers_without_error`.
 const ERRORS_ALLOWED: f64 = 0.01;
 
@@ -55,6 +59,16 @@ impl Band {
         let promises = &plan.scenario.promises;
         let poll_ms = promises.worker_poll_max_ms as f64;
         let twice = 2.0 * rank(&values, 99);
+        // A band that everything is inside of would call every outage a recovery.
+        let give_up_ms = plan.scenario.limits.request_timeout_ms as f64;
+        let disturbed = match series.component {
+            Component::Availability => rank(&values, 1) < AVAILABLE_MIN,
+            Component::P99Response => !twice.is_finite() || twice > give_up_ms / 2.0,
+            _ => false,
+        };
+        if disturbed {
+            return Err(format!("the baseline was itself disturbed: its {} is no measure of a recovery", series.component.name()));
+        }
         Ok(match series.component {
             Component::Availability => Self { limit: (rank(&values, 1) - ERRORS_ALLOWED).max(0.0), rising: true },
             Component::P99Response => Self::up_to(twice.max(promises.latency_p99_budget_ms)),

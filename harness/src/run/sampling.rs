@@ -58,18 +58,22 @@ pub(super) async fn sample(
             }
             readings.push(("memory_mib", role, rss_mib));
         }
+        let mut readings: Vec<_> = readings.into_iter().map(|reading| (now, reading)).collect();
+        // Stamped after the read: a store that answers late must not seem to have been well at the time of the question.
         if let Ok(backlog) = stores.backlog().await {
-            readings.push(("outbox_new", String::new(), units(backlog.outbox_new)));
-            readings.push(("locks", String::new(), units(backlog.locks)));
+            let at = recorder.clock().now();
+            readings.push((at, ("outbox_new", String::new(), units(backlog.outbox_new))));
+            readings.push((at, ("locks", String::new(), units(backlog.locks))));
         }
         if calm == Calm::No
             && let Ok(gauges) = stores.gauges().await
         {
-            readings.push(("drift", String::new(), units(gauges.drift)));
-            readings.push(("oldest_lock_ms", String::new(), units(gauges.oldest_lock_ms)));
+            let at = recorder.clock().now();
+            readings.push((at, ("drift", String::new(), units(gauges.drift))));
+            readings.push((at, ("oldest_lock_ms", String::new(), units(gauges.oldest_lock_ms))));
         }
-        for (name, of, value) in readings {
-            if recorder.record_at(now, Record::Sample(Sample { name: name.to_owned(), of, value })).await.is_err() {
+        for (at, (name, of, value)) in readings {
+            if recorder.record_at(at, Record::Sample(Sample { name: name.to_owned(), of, value })).await.is_err() {
                 return ends;
             }
         }

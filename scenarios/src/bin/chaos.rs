@@ -146,7 +146,7 @@ fn run(names: &[String], seed: Option<Seed>, reports: PathBuf) -> ExitCode {
         }
         ended.push(series::run_entry(&runner, entry, seed, &reports));
     }
-    series::close(&ended)
+    series::close(&runner, &ended)
 }
 
 /// The entries of these names, in their order; the first name that is none.

@@ -12,12 +12,11 @@ use super::stage::{RECOVERY_MS, Stage, in_turn, window, without_last_item};
 
 const ACTIONS: [PointAction; 3] = [PointAction::Kill, PointAction::DropReply, PointAction::CutBefore];
 /// Steps of an api process that sells.
-const ORDER: [&str; 7] = [
+const ORDER: [&str; 6] = [
     "pre_deduct_forwarded",
     "pre_deduct_reply_held",
     "pre_deduct_delivered",
     "cart_between_items",
-    "order_inserted",
     "commit_held",
     "commit_forwarded_reply_withheld",
 ];
@@ -34,11 +33,14 @@ const WORK: [&str; 6] = [
     "unlock_committed",
     "apply_delta_reply_held",
 ];
-/// What the reference can never be met at.
-const UNREACHABLE: [(&str, &str); 1] = [(
-    "order_inserted",
-    "the rows of a group go in one packet; only an order whose reservation stood already is written step by step",
-)];
+/// What cannot be met here.
+const UNREACHABLE: [(&str, &str); 2] = [
+    ("committed_reply_unsent", "no proxy stands between the service and its clients in this rig"),
+    (
+        "order_inserted",
+        "the rows of a group go in one packet; only an order whose reservation stood already is written step by step",
+    ),
+];
 /// Pause between two cells of one process: a killed one has to be up again.
 const PAUSE_MS: u64 = 700;
 
@@ -86,5 +88,25 @@ fn promise_at_the_end(faults: &mut [FaultWindow]) {
     let last = faults.iter().map(FaultWindow::latest_end_ms).max();
     for fault in faults {
         fault.recovery_ms = (Some(fault.latest_end_ms()) == last).then_some(RECOVERY_MS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use harness::proxy::tap::Point;
+
+    use super::*;
+
+    #[test]
+    fn every_kill_point_is_asked_for_with_every_action_or_said_to_be_out_of_reach() {
+        let scenario = plan(Seed(1));
+        for point in Point::ALL.map(Point::name) {
+            let asked = |action| {
+                let of = |window: &FaultWindow| matches!(&window.fault, Fault::Point { point: name, action: done, .. } if name == point && *done == action);
+                scenario.faults.iter().any(of)
+            };
+            let out_of_reach = scenario.promises.unreachable.iter().any(|(name, _)| name == point);
+            assert!(out_of_reach || ACTIONS.into_iter().all(asked), "{point}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A seeded mix: five faults drawn from all that can be had, one after another, under a load with everything in it.
+//! A seeded mix: five faults drawn from those that have a name, one after another, under a load with everything in it.
 
 use harness::scenario::{Mix, Scenario};
 use harness::seed::Seed;
