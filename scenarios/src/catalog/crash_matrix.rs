@@ -59,7 +59,8 @@ pub(super) fn plan(seed: Seed) -> Scenario {
     let stage = Stage::new("crash_matrix");
     let carts = Carts { share: 0.3, ..stage.mix.carts };
     let unreachable = UNREACHABLE.map(|(point, why)| (point.to_owned(), why.to_owned())).into();
-    let promises = Promises { unreachable, ..stage.promises };
+    // Without a memory of what is sold out every such cart takes the others first.
+    let promises = Promises { unreachable, staleness_ms: 0, ..stage.promises };
     let mix = Mix { carts, cancels: 0.15, ..stage.mix };
     without_last_item(Stage { rate_per_s: 200.0, faults, mix, promises, ..stage }.scenario(seed))
 }
