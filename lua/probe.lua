@@ -1,7 +1,7 @@
 -- probe: looks at the counter, its unresolved locks and the markers of increases. Writes nothing.
 --
 -- KEYS  1 inventory:stock:T   2 inventory:meta:T   3 inventory:lock:T   4... inventory:delta:<event>:T
--- ARGV  1 incarnation   2 least age of the locks wanted, ms   3 most locks wanted; -1: all
+-- ARGV  1 incarnation   2 least age of the locks wanted, ms; 0: any age   3 most locks wanted; -1: all
 --
 -- {code, epoch, stock, locks, now_ms, [member, score, ...], [marker, ...]}
 --   code      READY, or why not: MISSING, INCARNATION, CORRUPT
@@ -33,7 +33,9 @@ local time = redis.call('TIME')
 local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local members = {}
 if locks > 0 then
-  members = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', decimal(now_ms - age), 'WITHSCORES', 'LIMIT', 0, limit)
+  -- Locks that were dated before the clock went back are younger than now.
+  local youngest = age == 0 and '+inf' or decimal(now_ms - age)
+  members = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', youngest, 'WITHSCORES', 'LIMIT', 0, limit)
 end
 local markers = {}
 for i = 4, #KEYS do

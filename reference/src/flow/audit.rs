@@ -26,8 +26,8 @@ pub struct AuditReport {
     pub item: Item,
     /// Redis beside MySQL.
     pub audited: Audited,
-    /// The balance beside its rows, of a later instant.
-    pub ledger: LedgerCheck,
+    /// The balance beside its rows, of a later instant; `None` if MySQL did not tell.
+    pub ledger: Option<LedgerCheck>,
     /// Whether the counter of the epoch that corrects a difference stands in Redis.
     pub installed: bool,
 }
@@ -51,7 +51,8 @@ impl Flow {
     /// Dropping the future is safe: an epoch that was opened and not installed admits nothing, and the next touch rebuilds.
     ///
     /// # Errors
-    /// No such item, or MySQL gave no answer. A Redis that gives none is a report, not an error.
+    /// No such item, or MySQL did not answer the comparison. A Redis that gives none is a report, not an error, and so is a balance that
+    /// could not be compared with its rows.
     pub async fn audit(&self, item: Item, correct: bool) -> Result<AuditReport, Refusal> {
         let started = clock::now();
         let installer = self.stock.installer().await;
@@ -65,12 +66,15 @@ impl Flow {
             }
             other => other?,
         };
-        let Some(ledger) = self.ledger.check_item(item).await? else {
+        if audited == Audited::UnknownItem {
             return Err(Refusal::UnknownSku { item });
-        };
+        }
+        // Before the rows are summed, which takes long and may fail: until the counter of a new epoch stands, no order is admitted.
         let installed = self.finish_audit(item, &audited, slot).await;
-        let report = AuditReport { item, audited, ledger, installed };
-        self.tell(&report);
+        let mut report = AuditReport { item, audited, ledger: None, installed };
+        let drift = self.tell_comparison(&report);
+        report.ledger = self.check_ledger(item).await;
+        self.metrics.audited(item, drift, report.ledger.map(|check| check.difference()));
         self.metrics.count("audit", report.word());
         self.metrics.time("audit", started);
         Ok(report)
@@ -93,21 +97,32 @@ impl Flow {
         }
     }
 
-    fn tell(&self, report: &AuditReport) {
-        let AuditReport { item, ledger, .. } = report;
-        let mut drift = None;
-        if let Audited::Compared(comparison) = &report.audited {
-            drift = Some(comparison.drift());
-            for finding in &comparison.findings {
-                self.metrics.found(*finding);
-                tell_finding(*item, *finding, comparison);
-            }
+    /// Tells what the comparison found. Returns the drift, 0 or not; `None` without a comparison.
+    fn tell_comparison(&self, report: &AuditReport) -> Option<i64> {
+        let Audited::Compared(comparison) = &report.audited else {
+            return None;
+        };
+        for finding in &comparison.findings {
+            self.metrics.found(*finding);
+            tell_finding(report.item, *finding, comparison);
         }
-        self.metrics.audited(*item, drift, ledger.difference());
-        if !ledger.is_sound() {
-            let LedgerCheck { current, locked, booked, open } = ledger;
+        Some(comparison.drift())
+    }
+
+    /// Compares the balance with its rows, and tells a difference. `None` if MySQL gave no answer.
+    async fn check_ledger(&self, item: Item) -> Option<LedgerCheck> {
+        let check = match self.ledger.check_item(item).await {
+            Ok(check) => check?,
+            Err(error) => {
+                tracing::warn!(%item, %error, "the balance was not compared with its rows");
+                return None;
+            }
+        };
+        if !check.is_sound() {
+            let LedgerCheck { current, locked, booked, open } = check;
             tracing::error!(%item, current, locked, booked, open, "the balance is not what the rows of the ledger say");
         }
+        Some(check)
     }
 
     /// An order was admitted by Redis and refused by the balance: Redis promised too much. Tells it, and audits the item.

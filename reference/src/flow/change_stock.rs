@@ -71,15 +71,19 @@ impl Flow {
         Ok(rebuilt)
     }
 
-    /// Opens a closed item again, if its ledger adds up. An item that is not closed is left as it is.
+    /// Opens a closed item again in mode `wanted`, if its ledger adds up. An item that is not closed is left as it is.
     ///
     /// # Errors
-    /// No such item; its ledger does not add up: nothing changed; or a store gave no answer (a repeat is safe).
-    pub async fn reopen(&self, item: Item) -> Result<EpochState, Refusal> {
+    /// No such item; its ledger does not add up: nothing changed; or a store gave no answer (a repeat is safe): [`Refusal::Unknown`] if the
+    /// item may be open.
+    pub async fn reopen(&self, item: Item, wanted: Mode) -> Result<EpochState, Refusal> {
+        let mut in_doubt = false;
+        let doubt = |refusal: Refusal, in_doubt| if in_doubt { refusal.in_doubt() } else { refusal };
         for _ in 0..TRIES {
-            let (request, installer) = self.prepare_rebuild(item, Some(Mode::Redis), "reopen").await?;
+            let prepared = self.prepare_rebuild(item, Some(wanted), "reopen").await;
+            let (request, installer) = prepared.map_err(|refusal| doubt(refusal, in_doubt))?;
             let read_at = clock::now();
-            let rebuilt = self.ledger.reopen(request).await?;
+            let rebuilt = self.ledger.reopen(request).await.map_err(|error| doubt(error.into(), in_doubt))?;
             self.install_committed(item, installer, rebuilt).await;
             match rebuilt {
                 Rebuilt::Committed { epoch, mode, .. } => {
@@ -92,10 +96,11 @@ impl Flow {
                     return Err(Refusal::Conflict(format!("item {item} {what}")));
                 }
                 Rebuilt::UnknownItem => return Err(Refusal::UnknownSku { item }),
-                Rebuilt::Superseded { .. } | Rebuilt::Unknown | Rebuilt::Stopped(_) => {}
+                Rebuilt::Unknown => in_doubt = true,
+                Rebuilt::Superseded { .. } | Rebuilt::Stopped(_) => {}
             }
         }
-        Err(Refusal::Unknown(format!("item {item} was rebuilt by others again and again")))
+        Err(doubt(Refusal::NotAdmitted(format!("item {item} was rebuilt by others again and again")), in_doubt))
     }
 
     /// Installs what a rebuild committed. What it committed stands, whatever becomes of the counter.

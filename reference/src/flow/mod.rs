@@ -131,6 +131,16 @@ impl Refusal {
             Self::Unknown(_) => "unknown",
         }
     }
+
+    /// The same refusal after something may have been committed: no answer of a store is not "no effect" any more. What a store did
+    /// answer stands.
+    pub(crate) fn in_doubt(self) -> Self {
+        match self {
+            Self::NotAdmitted(why) => Self::Unknown(why),
+            Self::Throttled => Self::Unknown(self.to_string()),
+            answered => answered,
+        }
+    }
 }
 
 impl From<StockError> for Refusal {

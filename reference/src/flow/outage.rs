@@ -49,8 +49,9 @@ impl Flow {
         let mode = match seen.mode {
             Mode::Db | Mode::Closed => seen.mode,
             Mode::Redis | Mode::Strict => match self.ledger.degrade(item, seen.epoch).await? {
-                Rebuilt::Committed { mode, epoch, .. } => {
-                    tracing::warn!(%item, %epoch, "redis is away: mysql admits the orders of this item");
+                Rebuilt::Committed { mode, epoch, base } => {
+                    self.tell_base(base);
+                    tracing::warn!(%item, %epoch, mode = mode.name(), "redis is away and has no part in this item any more");
                     self.metrics.count("rebuild", "degrade");
                     self.sold_out.forget(item);
                     mode
@@ -91,9 +92,10 @@ impl Flow {
             return Ok(false);
         }
         let Rebuilt::Committed { epoch, base, mode } = self.ledger.rebuild(request).await? else { return Ok(false) };
+        self.tell_base(base);
         self.metrics.count("rebuild", "return");
         self.sold_out.forget(item);
-        tracing::info!(%item, %epoch, mode = mode.name(), "redis is back: it admits the orders of this item again");
+        tracing::info!(%item, %epoch, mode = mode.name(), "redis is back, and the item left mode DB");
         // A counter that did not arrive is brought up by the next touch.
         Ok(self.install(item, installer, EpochState { epoch, mode }, base).await?.is_some())
     }

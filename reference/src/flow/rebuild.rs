@@ -22,12 +22,15 @@ impl Flow {
     /// a caller that goes away does not end it.
     ///
     /// # Errors
-    /// The item does not exist, or a store gave no answer in time.
+    /// The item does not exist, or a store gave no answer in time. Never [`Refusal::Unknown`]: an epoch is no effect of an order.
     pub async fn ensure_ready(&self, item: Item, reason: &'static str) -> Result<(), Refusal> {
         let flow = self.clone();
         let rebuild =
             || async move { if flow.is_ready(item).await? { Ok(()) } else { flow.rebuild(item, None, reason).await.map(|_| ()) } };
-        self.rebuilding.join(item, rebuild).await
+        self.rebuilding.join(item, rebuild).await.map_err(|refusal| match refusal {
+            Refusal::Unknown(why) => Refusal::NotAdmitted(why),
+            other => other,
+        })
     }
 
     /// Whether the counter in Redis stands and is of the epoch in MySQL.
@@ -50,13 +53,14 @@ impl Flow {
     /// Opens a new epoch of `item` and installs its counter, in `mode` or in the present one.
     ///
     /// # Errors
-    /// The item does not exist, or a store gave no answer. MySQL may then be an epoch ahead of Redis: the old counter admits
-    /// nothing any more, and the next touch rebuilds.
+    /// The item does not exist, or a store gave no answer; [`Refusal::Unknown`] if MySQL may have committed the new epoch, and with it the
+    /// mode. MySQL may then be an epoch ahead of Redis: the old counter admits nothing any more, and the next touch rebuilds.
     pub async fn rebuild(&self, item: Item, mode: Option<Mode>, reason: &'static str) -> Result<EpochState, Refusal> {
         let started = clock::now();
         let mut last = Refusal::NotAdmitted("others rebuild the counter without end".to_owned());
+        let mut in_doubt = false;
         for _ in 0..TRIES {
-            match self.rebuild_once(item, mode, reason).await {
+            match self.rebuild_once(item, mode, reason, &mut in_doubt).await {
                 Ok(Some(state)) => {
                     self.metrics.count("rebuild", reason);
                     self.metrics.time("rebuild", started);
@@ -69,27 +73,42 @@ impl Flow {
             }
         }
         self.metrics.count("rebuild", "gave_up");
-        Err(last)
+        Err(if in_doubt { last.in_doubt() } else { last })
     }
 
-    /// One attempt; `None` asks for another one with a new epoch.
-    async fn rebuild_once(&self, item: Item, mode: Option<Mode>, reason: &'static str) -> Result<Option<EpochState>, Refusal> {
+    /// One attempt; `None` asks for another one with a new epoch. Sets `in_doubt` if an epoch was, or may have been, committed.
+    async fn rebuild_once(
+        &self,
+        item: Item,
+        mode: Option<Mode>,
+        reason: &'static str,
+        in_doubt: &mut bool,
+    ) -> Result<Option<EpochState>, Refusal> {
         let (request, installer) = self.prepare_rebuild(item, mode, reason).await?;
         match self.ledger.rebuild(request).await? {
             Rebuilt::Committed { epoch, base, mode } => {
-                if base < 0 {
-                    self.metrics.found(Finding::NegativeBase);
-                }
+                *in_doubt = true;
+                self.tell_base(base);
                 self.install(item, installer, EpochState { epoch, mode }, base).await
             }
             // Somebody else rebuilt, but not into the mode that is wanted here.
             Rebuilt::Superseded { current } if mode.is_some_and(|wanted| wanted != current.mode) => Ok(None),
             Rebuilt::Superseded { current } if matches!(current.mode, Mode::Db | Mode::Closed) => Ok(Some(current)),
             Rebuilt::Superseded { current } => Ok(self.await_install(item, current).await.then_some(current)),
-            Rebuilt::Unknown => Ok(None),
+            Rebuilt::Unknown => {
+                *in_doubt = true;
+                Ok(None)
+            }
             Rebuilt::UnknownItem => Err(Refusal::UnknownSku { item }),
             // Only a rebuild that books a change, or reopens, can be stopped.
             Rebuilt::Stopped(_) | Rebuilt::NotReopened(_) => Err(Refusal::NotAdmitted("the rebuild was stopped".to_owned())),
+        }
+    }
+
+    /// Counts a base below zero, which closed the item.
+    pub(super) fn tell_base(&self, base: i64) {
+        if base < 0 {
+            self.metrics.found(Finding::NegativeBase);
         }
     }
 

@@ -70,9 +70,9 @@ impl Flow {
     /// Finds what an order holds in Redis, and settles it unless `dry_run`. Looks at every item: for operators, not for requests.
     ///
     /// # Errors
-    /// A store gave no answer; what was settled stays settled.
+    /// A store gave no answer. [`Refusal::Unknown`] once something may have been settled: a repeat settles the rest.
     pub async fn resolve_order(&self, order: &OrderId, dry_run: bool) -> Result<Resolution, Refusal> {
-        let stored = self.ledger.order(order).await?;
+        let mut stored = self.ledger.order(order).await?;
         let held = self.locks_of(order).await?;
         let fate = |held: &Held| match &stored {
             None => LockFate::FenceAndRollBack,
@@ -81,7 +81,10 @@ impl Flow {
         };
         let locks = held.iter().map(|held| OrderLock { item: held.item, member: held.member.clone(), fate: fate(held) }).collect();
         let done = !dry_run && !held.is_empty();
-        let stored = if done { Some(self.resolve(order, &held).await?) } else { stored };
+        if done {
+            // Whatever failed, the id may be spent.
+            stored = Some(self.resolve(order, &held).await.map_err(|error| Refusal::from(error).in_doubt())?);
+        }
         Ok(Resolution { stored, locks, done })
     }
 
@@ -133,11 +136,12 @@ impl Flow {
     /// The item is closed and its ledger does not add up; or as [`Flow::rebuild`].
     pub async fn change_mode(&self, item: Item, mode: Mode) -> Result<(EpochState, bool), Refusal> {
         let state = self.ledger.epoch(item).await?.ok_or(Refusal::UnknownSku { item })?;
-        if state.mode == mode {
+        // Who asks for mode DB wants it to stay: a degraded item, which would leave it by itself, is not in it yet.
+        if state.mode == mode && (mode != Mode::Db || self.ledger.returns_to(item).await?.is_none()) {
             return Ok((state, false));
         }
         if state.mode == Mode::Closed {
-            let reopened = self.reopen(item).await?;
+            let reopened = self.reopen(item, mode).await?;
             if reopened.mode == mode {
                 return Ok((reopened, true));
             }
@@ -148,10 +152,11 @@ impl Flow {
     /// Settles old locks of an item, brings its counter up, audits it and corrects what Redis has wrong; `dry_run` only looks.
     ///
     /// # Errors
-    /// No such item, or a store gave no answer; what was done stays done.
+    /// No such item, or a store gave no answer. [`Refusal::Unknown`] once something may have been done: a repeat does the rest.
     pub async fn repair(&self, item: Item, dry_run: bool) -> Result<Repaired, Refusal> {
         let state = self.ledger.epoch(item).await?.ok_or(Refusal::UnknownSku { item })?;
         let (mut old_locks, mut unready) = (0, None);
+        let in_doubt = |refusal: Refusal| if dry_run { refusal } else { refusal.in_doubt() };
         if matches!(state.mode, Mode::Redis | Mode::Strict) {
             let probe = self.stock.probe(item, REPAIR_GRACE, Some(SETTLED_AT_ONCE), &[]).await?;
             old_locks = probe.locks.len() as u64;
@@ -161,13 +166,13 @@ impl Flow {
             }
             match &unready {
                 _ if dry_run => {}
-                Some(_) => self.ensure_ready(item, "repair").await?,
+                Some(_) => self.ensure_ready(item, "repair").await.map_err(in_doubt)?,
                 None => {
-                    self.settle(item, probe.epoch, &probe.locks).await?;
+                    self.settle(item, probe.epoch, &probe.locks).await.map_err(|error| in_doubt(error.into()))?;
                 }
             }
         }
-        Ok(Repaired { old_locks, unready, report: self.audit(item, !dry_run).await? })
+        Ok(Repaired { old_locks, unready, report: self.audit(item, !dry_run).await.map_err(in_doubt)? })
     }
 }
 
@@ -180,6 +185,6 @@ impl Repaired {
             Audited::Compared(comparison) => comparison.findings.is_empty(),
             Audited::UnknownItem | Audited::NotComparable { .. } => false,
         };
-        in_balance && self.old_locks == 0 && self.unready.is_none() && self.report.ledger.is_sound()
+        in_balance && self.old_locks == 0 && self.unready.is_none() && self.report.ledger.is_some_and(|check| check.is_sound())
     }
 }

@@ -43,7 +43,7 @@ impl Flow {
     /// changes nothing; a limit that is given must then be the one that stands.
     ///
     /// # Errors
-    /// It is open with another stock or limit, or a store gave no answer (a repeat is safe).
+    /// It is open with another stock or limit, or a store gave no answer (a repeat is safe): [`Refusal::Unknown`] if it may be open.
     pub async fn open_sale(&self, item: Item, opening: u64, limit: Option<UserLimit>) -> Result<Restocked, Refusal> {
         let opened = self.ledger.open_limited_item(item, opening, limit.unwrap_or_default()).await?;
         match (opened, limit) {
@@ -58,7 +58,8 @@ impl Flow {
             }
             _ => {}
         }
-        self.make_ready(item, "opening").await.map(|()| opened)
+        // It is open, whatever becomes of its counter.
+        self.make_ready(item, "opening").await.map(|()| opened).map_err(Refusal::in_doubt)
     }
 
     /// The limit of an item for each user.
@@ -116,7 +117,7 @@ impl Flow {
         }
         let too_old = u128::from(event.age_ms) >= self.stock.marker_ttl().as_millis() / 2;
         if too_old || event.attempts >= ATTEMPTS_MAX {
-            let _next_round_looks_again = self.rebuild(event.item, None, "delta_failed").await;
+            let _next_round_looks_again = self.rebuild_beyond(event.item, event.epoch).await;
             return Delivery::Later;
         }
         let started = clock::now();
@@ -124,6 +125,19 @@ impl Flow {
         self.metrics.time("apply_delta", started);
         self.metrics.count("apply_delta", super::resolve::applied_word(&reply));
         self.read_delivery(event, reply).await
+    }
+
+    /// Rebuilds an item unless it has left `judged` already: its increases that could not be delivered are contained then.
+    async fn rebuild_beyond(&self, item: Item, judged: Epoch) -> Result<(), Refusal> {
+        let flow = self.clone();
+        let rebuild = || async move {
+            let state = flow.ledger.epoch(item).await?.ok_or(Refusal::UnknownSku { item })?;
+            if state.epoch > judged {
+                return Ok(());
+            }
+            flow.rebuild(item, None, "delta_failed").await.map(|_| ())
+        };
+        self.rebuilding.join(item, rebuild).await
     }
 
     async fn read_delivery(&self, event: &DeltaEvent, reply: Result<Applied, StockError>) -> Delivery {

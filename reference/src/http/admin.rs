@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::{Shared, stock_changes};
 use crate::domain::UserLimit;
 use crate::domain::ids::Invalid;
-use crate::ledger::Restocked;
+use crate::ledger::{Mode, Restocked};
 
 /// Most units an item can open with.
 const OPENING_MAX: u64 = 1_000_000_000_000;
@@ -99,7 +99,7 @@ struct ReopenReply {
 }
 
 async fn reopen(State(shared): State<Shared>, ItemPath(item): ItemPath) -> Result<Json<ReopenReply>, ApiError> {
-    let state = shared.flow.reopen(item).await?;
+    let state = shared.flow.reopen(item, Mode::Redis).await?;
     Ok(Json(ReopenReply { item: item.to_string(), mode: state.mode.name(), epoch: state.epoch.0 }))
 }
 

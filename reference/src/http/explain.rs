@@ -22,7 +22,7 @@ pub(super) fn audit(report: &AuditReport) -> Value {
         "result": report.word(),
         "not_compared_because": why,
         "redis_and_ledger": comparison,
-        "ledger": ledger(&report.ledger),
+        "ledger": report.ledger.as_ref().map(ledger),
         "installed": report.installed,
     })
 }

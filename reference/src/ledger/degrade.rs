@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::failure::Failure;
-use super::rebuild::{flush, lock_epoch, read_base};
+use super::rebuild::{flush, lock_epoch, read_base, tell_closed};
 use super::unit::Unit;
 use super::{Degraded, Ledger, LedgerError, Mode, Rebuilt, rows, sql};
 use crate::domain::{Epoch, Item};
@@ -23,6 +23,14 @@ impl Ledger {
             }
             other => other,
         }
+    }
+
+    /// The mode that a degraded item comes back to by itself; `None` if it stays in the mode that it is in.
+    ///
+    /// # Errors
+    /// `Failed`: it could not be read.
+    pub async fn returns_to(&self, item: Item) -> Result<Option<Mode>, LedgerError> {
+        self.request(ReadReturn { item }).await
     }
 
     /// At most `limit` items that were handed over at least `ago`, the oldest first.
@@ -53,8 +61,12 @@ impl Unit for Degrade {
             connection.rollback().await?;
             return Ok(Rebuilt::Superseded { current });
         }
-        flush(connection, self.item).await?;
         let base = read_base(connection, self.item).await?;
+        if base < 0 {
+            tell_closed(self.item, base);
+        } else {
+            flush(connection, self.item).await?;
+        }
         let (epoch, before) = (Epoch(current.epoch.0 + 1), current.mode.name());
         let (mode, returns_to) = if base < 0 { (Mode::Closed, "NULL".to_owned()) } else { (Mode::Db, format!("'{before}'")) };
         connection
@@ -67,6 +79,22 @@ impl Unit for Degrade {
             .await?;
         connection.commit().await?;
         Ok(Rebuilt::Committed { epoch, base, mode })
+    }
+}
+
+struct ReadReturn {
+    item: Item,
+}
+
+impl Unit for ReadReturn {
+    const ACT: &'static str = "read the way back of an item";
+    const REPEATABLE: bool = true;
+    type Output = Option<Mode>;
+
+    async fn run(&self, connection: &mut Connection) -> Result<Option<Mode>, Failure> {
+        let is = sql::item_is(self.item);
+        let read = format!("SELECT returns_to FROM inventory_epoch WHERE {is} AND shard = 0 AND returns_to IS NOT NULL");
+        connection.query(read).await?.rows(0).first().map(|row| rows::parsed(row, "returns_to")).transpose()
     }
 }
 

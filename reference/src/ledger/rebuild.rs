@@ -78,9 +78,6 @@ impl Unit for Rebuild {
             return Ok(stopped);
         }
         let wanted = request.mode.unwrap_or(current.mode);
-        if matches!(wanted, Mode::Db | Mode::Strict) {
-            flush(connection, request.item).await?;
-        }
         let base = read_base(connection, request.item).await?;
         if base < 0 && matches!(self.also, Also::Change(_)) {
             connection.rollback().await?;
@@ -88,7 +85,10 @@ impl Unit for Rebuild {
         }
         let mode = if base < 0 { Mode::Closed } else { wanted };
         if base < 0 {
-            tracing::error!(item = %request.item, base, "the ledger holds more open sales than stock: the item is closed");
+            tell_closed(request.item, base);
+        }
+        if matches!(mode, Mode::Db | Mode::Strict) {
+            flush(connection, request.item).await?;
         }
         connection.query(self.open_epoch(epoch, mode, base)).await?;
         connection.commit().await?;
@@ -143,7 +143,13 @@ pub(super) async fn lock_epoch(connection: &mut Connection, item: Item) -> Resul
     connection.begin(&lock).await?.rows(0).first().map(rows::epoch_state).transpose()
 }
 
-/// Moves the balance for every sale whose deduct is still to come, so that the balance alone can guard from now on.
+/// A base below zero, which these rules never lead to.
+pub(super) fn tell_closed(item: Item, base: i64) {
+    tracing::error!(%item, base, "the ledger holds more open sales than stock: the item is closed");
+}
+
+/// Moves the balance for every sale whose deduct is still to come, so that the balance alone can guard from now on. The base is the same
+/// before and after; below zero the balance must not take it.
 pub(super) async fn flush(connection: &mut Connection, item: Item) -> Result<(), Failure> {
     let item = sql::item_is(item);
     let open = connection

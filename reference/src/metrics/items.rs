@@ -88,8 +88,10 @@ impl ItemGauges {
         self.lock().sweep = Some(reading);
     }
 
-    pub(super) fn audited(&self, item: Item, drift: Option<i64>, ledger_difference: i64) {
+    pub(super) fn audited(&self, item: Item, drift: Option<i64>, ledger_difference: Option<i64>) {
         let mut state = self.lock();
+        let ledger_difference =
+            ledger_difference.or_else(|| state.audits.get(&item).map(|last| last.ledger_difference)).unwrap_or(0);
         let sound = drift.unwrap_or(0) == 0 && ledger_difference == 0;
         // An item that is out of balance is always kept: alerts count them.
         if sound && state.audits.len() >= LISTED_MAX && !state.audits.contains_key(&item) {
@@ -204,8 +206,9 @@ mod tests {
         sweep.add(reading(3, Mode::Redis, 1));
         sweep.add(reading(4, Mode::Closed, 9));
         metrics.swept(sweep);
-        metrics.audited(Item::new(1, 2, 3).unwrap(), Some(-2), 0);
-        metrics.audited(Item::new(1, 2, 4).unwrap(), None, 5);
+        metrics.audited(Item::new(1, 2, 3).unwrap(), Some(-2), Some(0));
+        metrics.audited(Item::new(1, 2, 4).unwrap(), None, Some(5));
+        metrics.audited(Item::new(1, 2, 4).unwrap(), None, None);
         let text = metrics.render();
         for line in [
             r#"holdfast_items{mode="REDIS"} 1"#,

@@ -225,8 +225,9 @@ impl Metrics {
         self.0.items.swept(reading);
     }
 
-    /// What the last audit of an item found: Redis less ledger, and balance less the sum of its rows, both in units.
-    pub fn audited(&self, item: Item, drift: Option<i64>, ledger_difference: i64) {
+    /// What the last audit of an item found: Redis less ledger, and balance less the sum of its rows, both in units. A side that
+    /// was not looked at is `None`: of the ledger the last known difference stands.
+    pub fn audited(&self, item: Item, drift: Option<i64>, ledger_difference: Option<i64>) {
         self.0.items.audited(item, drift, ledger_difference);
     }
 

@@ -174,15 +174,15 @@ async fn a_closed_item_takes_changes_and_sells_again_once_its_ledger_adds_up() {
     bench.sql.execute("UPDATE inventory SET current_stock = 8").await;
     bench.flow.rebuild(item, Some(Mode::Closed), "test").await.unwrap();
     assert!(matches!(bench.create("o", &[(item, 1)]).await, Err(Refusal::NotAdmitted(_))));
-    assert!(matches!(bench.flow.reopen(item).await, Err(Refusal::Conflict(_))), "three units that nobody booked");
+    assert!(matches!(bench.flow.reopen(item, Mode::Redis).await, Err(Refusal::Conflict(_))), "three units that nobody booked");
     bench.sql.execute("UPDATE inventory SET current_stock = 5").await;
     bench.flow.change_stock(&restock("r", item, 3)).await.unwrap();
     bench.flow.change_stock(&cut("c", item, 1)).await.unwrap();
-    let opened = bench.flow.reopen(item).await.unwrap();
+    let opened = bench.flow.reopen(item, Mode::Redis).await.unwrap();
     assert_eq!(opened.mode, Mode::Redis);
-    assert_eq!(bench.flow.reopen(item).await, Ok(opened), "again");
+    assert_eq!(bench.flow.reopen(item, Mode::Redis).await, Ok(opened), "again");
     assert!(matches!(bench.flow.create(request("p", &[(item, 7)]), false).await, Ok(Created::Now(_))));
     bench.come_to_rest(item).await;
     assert_eq!(bench.left(item).await, 0);
-    assert!(matches!(bench.flow.reopen(fresh_item()).await, Err(Refusal::UnknownSku { .. })));
+    assert!(matches!(bench.flow.reopen(fresh_item(), Mode::Redis).await, Err(Refusal::UnknownSku { .. })));
 }

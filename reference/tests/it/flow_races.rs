@@ -150,6 +150,20 @@ async fn a_strict_order_is_confirmed_without_the_resolver() {
 }
 
 #[tokio::test]
+async fn many_deliveries_that_gave_up_in_one_epoch_open_one_other() {
+    let bench = FlowBench::new().await;
+    let item = bench.item(5).await;
+    bench.ordered("o", &[(item, 2)]).await;
+    bench.flow.cancel(&id("o")).await.unwrap();
+    let mut event = bench.sql.ledger.claim_deltas(10, Duration::ZERO).await.unwrap().pop().unwrap();
+    event.attempts = 20;
+    let delivered = join_all((0..24).map(|_| bench.flow.deliver(&event))).await;
+    assert!(delivered.contains(&Delivery::Later), "{delivered:?}");
+    assert_eq!((bench.left(item).await, bench.balance(item).await.epoch.epoch), (5, Epoch(2)));
+    bench.come_to_rest(item).await;
+}
+
+#[tokio::test]
 async fn an_increase_that_waited_half_the_life_of_its_marker_is_made_obsolete_by_a_rebuild() {
     let bench = FlowBench::new().await;
     let item = bench.item(5).await;

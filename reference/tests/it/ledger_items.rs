@@ -95,6 +95,24 @@ async fn a_closed_item_reopens_once_its_ledger_adds_up() {
 }
 
 #[tokio::test]
+async fn an_item_that_sold_more_than_it_has_is_closed_by_every_rebuild_and_its_sales_stay_open() {
+    let bench = Bench::new().await;
+    for (order, wanted) in [("o", None), ("p", Some(Mode::Db)), ("q", Some(Mode::Strict)), ("r", Some(Mode::Redis))] {
+        let item = bench.item(10).await;
+        bench.write(numbered(order, 1, item, 6)).await;
+        bench.execute(&format!("UPDATE inventory SET current_stock = 5 WHERE sku_id = {}", item.sku)).await;
+        let closed = match wanted {
+            None => bench.ledger.degrade(item, Epoch(1)).await.unwrap(),
+            wanted => bench.rebuild(item, 1, wanted).await,
+        };
+        assert_eq!(closed, Rebuilt::Committed { epoch: Epoch(2), base: -1, mode: Mode::Closed }, "{wanted:?}");
+        let balance = bench.balance(item).await;
+        assert_eq!((balance.current, balance.open), (5, 6), "{wanted:?}");
+        assert_eq!(bench.ledger.returns_to(item).await, Ok(None));
+    }
+}
+
+#[tokio::test]
 async fn items_are_listed_in_order_and_page_by_page() {
     let bench = Bench::new().await;
     let all = [(1, 1, 9), (1, 2, 1), (1, 2, 2), (2, 1, 1)].map(|(store, product, sku)| Item::new(store, product, sku).unwrap());

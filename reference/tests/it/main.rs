@@ -33,6 +33,7 @@ mod ledger_write;
 mod lossy_relay;
 mod operations_audit;
 mod operations_http;
+mod operations_mode;
 mod operations_poison;
 mod operations_replica;
 mod outage_bench;
