@@ -20,6 +20,12 @@ impl Deadline {
         Self(now() + after)
     }
 
+    /// Time left until it; zero once it has passed.
+    #[must_use]
+    pub fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(now())
+    }
+
     /// Whether it has passed.
     #[must_use]
     pub fn has_passed(self) -> bool {

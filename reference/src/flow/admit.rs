@@ -75,7 +75,7 @@ impl Flow {
                 if deadline.has_passed() {
                     return Err(Refusal::NotAdmitted("redis does not answer".to_owned()));
                 }
-                self.without_redis(line.item).await?;
+                in_time(deadline, line.item, self.without_redis(line.item)).await?;
                 continue;
             };
             let asked_at = clock::now();
@@ -95,7 +95,7 @@ impl Flow {
                 PreDeduct::NotReady(why) if deadline.has_passed() => {
                     return Err(Refusal::NotAdmitted(format!("the counter of item {} is {:?}", line.item, why.why)));
                 }
-                PreDeduct::NotReady(_) => self.make_ready(line.item, "not_ready").await?,
+                PreDeduct::NotReady(_) => in_time(deadline, line.item, self.make_ready(line.item, "not_ready")).await?,
             }
         }
     }
@@ -134,6 +134,16 @@ enum LineAdmitted {
     ByRedis(Taken),
     ByLedger,
     Else(Admitted),
+}
+
+/// Waits for `ready` until `deadline`: an order that waits has a seat. A rebuild that it waits for goes on by itself.
+pub(super) async fn in_time(
+    deadline: Deadline,
+    item: Item,
+    ready: impl Future<Output = Result<(), Refusal>>,
+) -> Result<(), Refusal> {
+    let ready = tokio::time::timeout(deadline.remaining(), ready).await;
+    ready.unwrap_or_else(|_| Err(Refusal::NotAdmitted(format!("item {item} was not made ready in time"))))
 }
 
 fn pre_deduct_word(reply: &Result<PreDeduct, StockError>) -> &'static str {

@@ -23,7 +23,7 @@ pub(super) struct Breaker(Mutex<State>);
 impl Breaker {
     /// Leave for one call; `None` refuses it.
     pub(super) fn pass(&self) -> Option<Pass<'_>> {
-        self.lock().pass(clock::now()).map(|tries| Pass { breaker: self, tries })
+        self.lock().pass(clock::now()).map(|tries| Pass { breaker: self, tries, answered: false })
     }
 
     /// For how long the store has been failing; only once calls are refused.
@@ -41,14 +41,26 @@ impl Breaker {
     }
 }
 
-/// Leave for one call. Dropped without a word, because the call was not made or its caller went away, it says nothing of the store.
+/// Leave for one call. Dropped without a word, because the call was not made or its caller went away, it says nothing of the store, unless the
+/// store had [`answered`](Self::answered).
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
     breaker: &'a Breaker,
     tries: bool,
+    answered: bool,
 }
 
 impl Pass<'_> {
+    /// Whether it finds out if the store is back: everybody else is refused until it ends.
+    pub(super) const fn tries(&self) -> bool {
+        self.tries
+    }
+
+    /// The store answered a question that is not the call. It counts if nothing becomes of the call.
+    pub(super) const fn answered(&mut self) {
+        self.answered = true;
+    }
+
     /// Says what became of the call.
     pub(super) fn tell(&mut self, succeeded: bool) {
         let mut state = self.breaker.lock();
@@ -63,8 +75,10 @@ impl Pass<'_> {
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        if self.tries {
-            self.breaker.lock().given_up(clock::now());
+        match (self.tries, self.answered) {
+            (true, true) => self.breaker.lock().succeeded(clock::now()),
+            (true, false) => self.breaker.lock().given_up(clock::now()),
+            (false, _) => {}
         }
     }
 }
@@ -257,5 +271,20 @@ mod tests {
         drop(first);
         assert!(matches!(breaker.lock().phase, Phase::Open { until } if until > long_ago));
         assert!(breaker.away_for().is_some_and(|away| away >= TRIP_AFTER) && breaker.well_for().is_none());
+    }
+
+    #[test]
+    fn a_try_that_came_to_nothing_counts_if_the_store_had_answered_and_a_failure_counts_more() {
+        for (told, closed) in [(None, true), (Some(false), false)] {
+            let (breaker, long_ago) = (Breaker::default(), clock::now().checked_sub(TRIP_AFTER * 2).unwrap());
+            *breaker.lock() =
+                State { phase: Phase::Open { until: long_ago }, failures: 9, failing_since: Some(long_ago), well_since: None };
+            let mut pass = breaker.pass().unwrap();
+            assert!(pass.tries());
+            pass.answered();
+            told.into_iter().for_each(|word| pass.tell(word));
+            drop(pass);
+            assert_eq!(breaker.away_for().is_none(), closed, "{told:?}");
+        }
     }
 }

@@ -22,7 +22,9 @@ impl Flow {
         if changed == Changed::NoOrder {
             // The tombstone waits for a create in flight; if that one won, there is an order to cancel after all.
             self.ledger.fence(order).await?;
-            changed = self.ledger.undo(order, Undo::Cancel, "user").await?;
+            let again = self.ledger.undo(order, Undo::Cancel, "user").await;
+            // The id is spent by then, or an order stands: neither is "no effect".
+            changed = again.map_err(|error| Refusal::Unknown(error.to_string()))?;
         }
         match changed {
             Changed::Now(stored) => {

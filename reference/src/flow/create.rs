@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::admit::Admitted;
+use super::admit::{Admitted, in_time};
 use super::resolve::Held;
 use super::{Flow, Refusal};
 use crate::clock::{self, Deadline};
-use crate::domain::{Item, OrderRequest, OrderStatus};
+use crate::domain::{Epoch, Item, OrderRequest, OrderStatus};
 use crate::ledger::{Admission, LedgerError, NewOrder, Seat, StoredOrder, Written};
 
 /// Order transactions of one request: each further one follows a new epoch.
@@ -28,6 +28,8 @@ pub struct Receipt {
     pub admissions: Vec<Admission>,
     /// Units left in Redis right after each line was taken; `None` where this attempt did not take it.
     pub left: Vec<Option<i64>>,
+    /// Epoch that each line was committed in.
+    pub epochs: Vec<Epoch>,
 }
 
 /// A success of CREATE.
@@ -83,7 +85,7 @@ impl Flow {
             match self.attempt(&request, &seat, deadline).await {
                 Step::Answer(answer) => return answer,
                 Step::Again(item) if deadline.has_passed() => return Err(moved_on(item)),
-                Step::Again(item) => self.make_ready(item, "epoch_moved").await?,
+                Step::Again(item) => in_time(deadline, item, self.make_ready(item, "epoch_moved")).await?,
             }
         }
         Err(Refusal::NotAdmitted("the epoch moved on again and again".to_owned()))
@@ -94,6 +96,14 @@ impl Flow {
         let Some(mut pass) = self.mysql.pass() else {
             return Step::Answer(Err(Refusal::NotAdmitted("mysql does not answer".to_owned())));
         };
+        // Orders of an item that is sold out write nothing, so they alone would never tell that MySQL is back.
+        if pass.tries() {
+            if let Err(error) = self.ledger.ping().await {
+                pass.tell(false);
+                return Step::Answer(Err(Refusal::NotAdmitted(error.to_string())));
+            }
+            pass.answered();
+        }
         let attempt = self.admit(request, deadline).await;
         let held = attempt.held;
         let (admissions, left) = match attempt.result {
@@ -122,10 +132,13 @@ impl Flow {
         self.metrics.count("order_write", written_word(&written));
         self.metrics.time("order_write", started);
         match written {
-            Ok(Written::Committed) => Step::Answer(Ok(Created::Now(Receipt { request: request.clone(), admissions, left }))),
-            Ok(Written::CommittedGuarded) => {
+            Ok(Written::Committed) => {
+                let epochs = admissions.iter().filter_map(|admission| Some(admission.token?.epoch)).collect();
+                Step::Answer(Ok(Created::Now(Receipt { request: request.clone(), admissions, left, epochs })))
+            }
+            Ok(Written::CommittedGuarded { epochs }) => {
                 self.confirm_behind(held);
-                Step::Answer(Ok(Created::Now(Receipt { request: request.clone(), admissions, left })))
+                Step::Answer(Ok(Created::Now(Receipt { request: request.clone(), admissions, left, epochs })))
             }
             Ok(Written::Exists) => Step::Answer(self.answer_by_resolving(request, &held, Doubt::None).await),
             Ok(Written::Unknown) | Err(LedgerError::Unknown { .. }) => {
@@ -223,7 +236,7 @@ fn moved_on(item: Item) -> Refusal {
 fn written_word(written: &Result<Written, LedgerError>) -> &'static str {
     match written {
         Ok(Written::Committed) => "committed",
-        Ok(Written::CommittedGuarded) => "committed_guarded",
+        Ok(Written::CommittedGuarded { .. }) => "committed_guarded",
         Ok(Written::QuotaExceeded { .. }) => "quota_exceeded",
         Ok(Written::Exists) => "exists",
         Ok(Written::NotAdmitted { .. }) => "not_admitted",

@@ -51,7 +51,7 @@ impl Flow {
         }
         let fenced = self.ledger.fence(order).await?;
         self.metrics.count("resolve", if fenced { "tombstone" } else { "order_was_in_flight" });
-        let stored = self.ledger.order(order).await?;
+        let stored = self.ledger.contested_order(order).await?;
         stored.ok_or_else(|| LedgerError::Failed { act: "read the order behind its tombstone", why: "the row is gone".to_owned() })
     }
 

@@ -107,12 +107,12 @@ fn request_of(body: CreateBody) -> Result<OrderRequest, ApiError> {
 }
 
 fn of_receipt(receipt: &Receipt) -> OrderReply {
-    let lines = receipt.admissions.iter().zip(&receipt.left);
+    let lines = receipt.admissions.iter().zip(&receipt.epochs).zip(&receipt.left);
     OrderReply {
         order_id: receipt.request.order().to_string(),
         status: OrderStatus::Created.name(),
         user_id: receipt.request.user().get(),
-        items: lines.map(|(admission, left)| line_reply(admission.line, admission.token, Epoch::default(), *left)).collect(),
+        items: lines.map(|((admission, epoch), left)| line_reply(admission.line, admission.token, *epoch, *left)).collect(),
     }
 }
 

@@ -80,7 +80,7 @@ impl Dial {
             Ok(link) => link.map_err(|error| Failure::of(&error))?,
             Err(_) => return Err(Failure::Lost { why: format!("connect: no answer within {CONNECT_LIMIT:?}") }),
         };
-        let mut connection = Connection { link, state: State::Clean, reused: false, answered: false };
+        let mut connection = Connection { link, state: State::Clean, reused: false, answered: false, refused_at: None };
         if !self.session.is_empty() {
             connection.query(self.session.clone()).await?;
             connection.answered = false;
@@ -134,6 +134,8 @@ pub(super) struct Connection {
     state: State,
     reused: bool,
     answered: bool,
+    /// Place of the statement that was refused behind the last BEGIN, from 0.
+    refused_at: Option<usize>,
 }
 
 impl Connection {
@@ -160,9 +162,23 @@ impl Connection {
     /// # Errors
     /// As [`Self::query`].
     pub(super) async fn begin(&mut self, first: &str) -> Result<Reply, Failure> {
-        let mut reply = self.send(format!("BEGIN; {first}"), State::Open, REPLY_LIMIT).await?;
-        reply.steps.remove(0);
-        Ok(reply)
+        self.refused_at = None;
+        let mut reply = Reply::default();
+        match self.send_into(&mut reply, format!("BEGIN; {first}"), State::Open, REPLY_LIMIT).await {
+            Ok(()) => {
+                reply.steps.remove(0);
+                Ok(reply)
+            }
+            Err(failure) => {
+                self.refused_at = reply.steps.len().checked_sub(1);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Place in the packet of the last [`Self::begin`] of the statement that was refused; `None` if all were answered.
+    pub(super) const fn refused_at(&self) -> Option<usize> {
+        self.refused_at
     }
 
     /// Sends one statement that commits by itself.
@@ -237,14 +253,20 @@ impl Connection {
     }
 
     async fn send(&mut self, sql: String, after: State, limit: Duration) -> Result<Reply, Failure> {
+        let mut reply = Reply::default();
+        self.send_into(&mut reply, sql, after, limit).await.map(|()| reply)
+    }
+
+    /// What was answered before a failure is in `reply`.
+    async fn send_into(&mut self, reply: &mut Reply, sql: String, after: State, limit: Duration) -> Result<(), Failure> {
         if self.state == State::Spent {
             return Err(Failure::Lost { why: "the connection is spent".into() });
         }
         let before = std::mem::replace(&mut self.state, State::Spent);
-        match tokio::time::timeout(limit, read(&mut self.link, sql)).await {
-            Ok(Ok(reply)) => {
+        match tokio::time::timeout(limit, read(&mut self.link, sql, reply)).await {
+            Ok(Ok(())) => {
                 (self.state, self.answered) = (after, true);
-                Ok(reply)
+                Ok(())
             }
             Ok(Err(error)) => {
                 let failure = Failure::of(&error);
@@ -260,9 +282,9 @@ impl Connection {
     }
 }
 
-async fn read(link: &mut MySqlConnection, sql: String) -> Result<Reply, sqlx::Error> {
+async fn read(link: &mut MySqlConnection, sql: String, reply: &mut Reply) -> Result<(), sqlx::Error> {
     let mut replies = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(link);
-    let (mut reply, mut step) = (Reply::default(), Step::default());
+    let mut step = Step::default();
     while let Some(part) = replies.try_next().await? {
         match part {
             Either::Right(row) => step.rows.push(row),
@@ -272,5 +294,5 @@ async fn read(link: &mut MySqlConnection, sql: String) -> Result<Reply, sqlx::Er
             }
         }
     }
-    Ok(reply)
+    Ok(())
 }

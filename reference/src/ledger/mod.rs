@@ -101,7 +101,10 @@ pub enum Written {
     /// Committed: the order stands.
     Committed,
     /// Committed, and its balances have moved (modes STRICT and DB): no deduct will come to confirm its locks.
-    CommittedGuarded,
+    CommittedGuarded {
+        /// Epoch of each admission, in their order.
+        epochs: Vec<Epoch>,
+    },
     /// Not written: an order row with this id exists already.
     Exists,
     /// Not written: the token of this item is not of its current epoch, or its mode does not take this kind of admission.

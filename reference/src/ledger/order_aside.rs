@@ -40,12 +40,17 @@ impl Aside {
         free
     }
 
-    /// Takes orders of the same items, whose locks were not granted.
+    /// Believes from now on that `item` is locked.
+    pub(super) fn mark(&mut self, item: Item) {
+        tracing::warn!(%item, "an item is locked: its orders wait apart");
+        self.stuck.insert(item, now());
+    }
+
+    /// Takes orders of the same items, of which no lock that they need was granted.
     pub(super) fn take(&mut self, jobs: Vec<Job>) {
         // Of a cart nobody knows which item it was.
         if let Some([item]) = jobs.first().map(items).as_deref() {
-            tracing::warn!(%item, "the fence of an item is locked: its orders wait apart");
-            self.stuck.insert(*item, now());
+            self.mark(*item);
         }
         self.send(jobs);
     }

@@ -48,10 +48,15 @@ impl Fence {
 
     /// Statements that share-lock the epoch of every item, in the order in which everybody locks them.
     pub(super) fn share(orders: &[&NewOrder]) -> String {
+        Self::items(orders).into_iter().map(sql::share_epoch).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The items of these orders, in the order in which they are locked.
+    pub(super) fn items(orders: &[&NewOrder]) -> Vec<Item> {
         let mut items: Vec<Item> = orders.iter().flat_map(|order| &order.admissions).map(|admission| admission.line.item).collect();
         items.sort_unstable();
         items.dedup();
-        items.into_iter().map(sql::share_epoch).collect::<Vec<_>>().join("; ")
+        items
     }
 
     /// What the share locks returned.
@@ -82,6 +87,11 @@ impl Fence {
     /// Whether a balance moves in the transaction of this order.
     pub(super) fn guards(&self, order: &NewOrder) -> bool {
         order.admissions.iter().any(|admission| matches!(self.path(admission), Some((Path::Guarded, _))))
+    }
+
+    /// The epochs in which the lines of an order that it admits are committed, in their order.
+    pub(super) fn epochs(&self, order: &NewOrder) -> Vec<Epoch> {
+        order.admissions.iter().filter_map(|admission| self.path(admission)).map(|(_, epoch)| epoch).collect()
     }
 
     /// Why an order is not inserted by a transaction of `together` orders; `None` if it is.

@@ -16,14 +16,18 @@ use super::connection::{Connection, Dial};
 use super::failure::Failure;
 use super::order_aside::{Aside, by_items};
 use super::order_batch::{Verdict, transact};
+use super::order_fence::Fence;
 use super::quota::SeenLimits;
 use super::store::Seat;
 use super::unit::{CONFLICT_REPEATS, jitter};
 use super::{LedgerError, LedgerSettings, NewOrder, Written};
+use crate::domain::Item;
 
 const ACT: &str = "write order";
 /// An idle writer speaks this often, so that the server does not close its session (`wait_timeout` is 10 s).
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
+/// Most repeats after a lock that was not granted: others wait behind these orders.
+const LOCK_WAIT_REPEATS: u32 = 1;
 /// Pause before a writer that panicked is replaced.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 
@@ -211,7 +215,14 @@ impl Writer {
     async fn write_distinct(&mut self, jobs: Vec<Job>) {
         // What is left over of a batch is in smaller ones, and of one order nothing is.
         let mut batches = VecDeque::from([jobs]);
-        while let Some(batch) = batches.pop_front() {
+        while let Some(mut batch) = batches.pop_front() {
+            // An earlier one may have found an item locked.
+            if let Some(aside) = &mut self.aside {
+                batch = aside.divert(batch);
+            }
+            if batch.is_empty() {
+                continue;
+            }
             batches.extend(self.write_together(batch).await);
         }
     }
@@ -223,15 +234,20 @@ impl Writer {
             match self.attempt(&mut jobs).await {
                 Ok(verdicts) => return settle(jobs, verdicts),
                 // One item that somebody has locked must not keep the others waiting.
-                Err(ended) if ended.failure.is_lock_wait() && self.aside.is_some() => return self.set_aside(jobs),
+                Err(ended) if ended.failure.is_lock_wait() && self.aside.is_some() => return self.set_aside(jobs, ended.locked),
                 Err(ended) if repeats.allow(&ended) => tokio::time::sleep(jitter(repeats.conflicts)).await,
                 Err(ended) => return give_up(jobs, &ended.failure),
             }
         }
     }
 
-    /// After a lock that was not granted: first the orders are tried item by item, then those that waited again are left to another writer.
-    fn set_aside(&mut self, jobs: Vec<Job>) -> Vec<Vec<Job>> {
+    /// After a lock that was not granted: the orders of the item that is `locked` are left to another writer. If nobody knows which it is, the
+    /// orders are first tried item by item, and those that waited again are left.
+    fn set_aside(&mut self, jobs: Vec<Job>, locked: Option<Item>) -> Vec<Vec<Job>> {
+        if let (Some(aside), Some(item)) = (&mut self.aside, locked) {
+            aside.mark(item);
+            return vec![jobs];
+        }
         let mut groups = by_items(jobs);
         if groups.len() > 1 {
             return groups;
@@ -248,7 +264,7 @@ impl Writer {
                 connection.reuse();
                 connection
             }
-            None => self.dial.connect().await.map_err(|failure| Ended { failure, died_idle: false })?,
+            None => self.dial.connect().await.map_err(|failure| Ended { failure, died_idle: false, locked: None })?,
         };
         let (orders, mut answers): (Vec<&NewOrder>, Vec<&mut Answer>) =
             jobs.iter_mut().map(|job| (&job.order, &mut job.answer)).unzip();
@@ -257,8 +273,9 @@ impl Writer {
         let outcome = match outcome {
             Ok(verdicts) => Ok(verdicts),
             Err(failure) => {
+                let locked = connection.refused_at().and_then(|at| Fence::items(&orders).get(at).copied());
                 connection.recover(&failure).await;
-                Err(Ended { failure, died_idle: connection.died_idle() })
+                Err(Ended { failure, died_idle: connection.died_idle(), locked })
             }
         };
         if connection.is_clean() {
@@ -272,6 +289,8 @@ impl Writer {
 struct Ended {
     failure: Failure,
     died_idle: bool,
+    /// The item whose fence was not opened to the transaction.
+    locked: Option<Item>,
 }
 
 /// What has been repeated.
@@ -289,7 +308,8 @@ impl Repeats {
             return self.renewals <= 1;
         }
         self.conflicts += 1;
-        ended.failure.is_transient() && self.conflicts <= CONFLICT_REPEATS
+        let most = if ended.failure.is_lock_wait() { LOCK_WAIT_REPEATS } else { CONFLICT_REPEATS };
+        ended.failure.is_transient() && self.conflicts <= most
     }
 }
 

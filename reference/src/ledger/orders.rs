@@ -19,6 +19,15 @@ impl Ledger {
         Ok(self.orders(std::slice::from_ref(order)).await?.pop())
     }
 
+    /// An order whose id was refused as a duplicate key, or is being written: waits for that transaction. MariaDB tells of a duplicate a moment
+    /// before a plain read sees its row; a locking read cannot miss it.
+    ///
+    /// # Errors
+    /// `Failed`: it could not be read.
+    pub async fn contested_order(&self, order: &OrderId) -> Result<Option<StoredOrder>, LedgerError> {
+        Ok(self.request(Read { ids: vec![order.clone()], reading: Reading::Locking }).await?.pop())
+    }
+
     /// The orders among `ids` that exist, sorted by id.
     ///
     /// # Errors
@@ -27,7 +36,7 @@ impl Ledger {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        self.request(Read { ids: ids.to_vec() }).await
+        self.request(Read { ids: ids.to_vec(), reading: Reading::Plain }).await
     }
 
     /// Inserts a tombstone, so that no order with this id can come into being. Waits for an order of this id that is being
@@ -58,6 +67,25 @@ impl Ledger {
 
 struct Read {
     ids: Vec<OrderId>,
+    reading: Reading,
+}
+
+/// How rows are read.
+#[derive(Clone, Copy)]
+pub(super) enum Reading {
+    /// As committed, as far as this server shows it yet.
+    Plain,
+    /// Share-locked: waits for who writes them, and misses nothing that is committed.
+    Locking,
+}
+
+impl Reading {
+    const fn clause(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Locking => " LOCK IN SHARE MODE",
+        }
+    }
 }
 
 impl Unit for Read {
@@ -66,13 +94,13 @@ impl Unit for Read {
     type Output = Vec<StoredOrder>;
 
     async fn run(&self, connection: &mut Connection) -> Result<Vec<StoredOrder>, Failure> {
-        let ids = sql::list(self.ids.iter().map(sql::id));
+        let (ids, lock) = (sql::list(self.ids.iter().map(sql::id)), self.reading.clause());
         // Two statements, each with a snapshot of its own: SALE rows committed with an order are seen if the order was.
         let reply = connection
             .query(format!(
-                "SELECT order_id, user_id, status, request_hash, reason FROM orders WHERE order_id IN ({ids}) ORDER BY order_id; \
+                "SELECT order_id, user_id, status, request_hash, reason FROM orders WHERE order_id IN ({ids}) ORDER BY order_id{lock}; \
                  SELECT order_id, store_id, product_id, sku_id, quantity, transaction_type, token, epoch \
-                 FROM inventory_transactions WHERE order_id IN ({ids}) AND kind = 'SALE' ORDER BY store_id, product_id, sku_id"
+                 FROM inventory_transactions WHERE order_id IN ({ids}) AND kind = 'SALE' ORDER BY store_id, product_id, sku_id{lock}"
             ))
             .await?;
         stored_orders(&reply)
@@ -80,8 +108,12 @@ impl Unit for Read {
 }
 
 /// One order, on a connection that is outside a transaction.
-pub(super) async fn read_one(connection: &mut Connection, order: &OrderId) -> Result<Option<StoredOrder>, Failure> {
-    Ok(Read { ids: vec![order.clone()] }.run(connection).await?.pop())
+pub(super) async fn read_one(
+    connection: &mut Connection,
+    order: &OrderId,
+    reading: Reading,
+) -> Result<Option<StoredOrder>, Failure> {
+    Ok(Read { ids: vec![order.clone()], reading }.run(connection).await?.pop())
 }
 
 fn stored_orders(reply: &Reply) -> Result<Vec<StoredOrder>, Failure> {
@@ -153,7 +185,7 @@ impl Unit for Pay {
         let pay = format!("UPDATE orders SET status = 'PAID' WHERE order_id = {id} AND status = 'CREATED'");
         let paid = connection.autocommit(pay).await?.affected(0) == 1;
         // Once it may be paid, a read that fails must not look as if nothing had changed.
-        let stored = read_one(connection, &self.order).await.map_err(|failure| match failure {
+        let stored = read_one(connection, &self.order, Reading::Plain).await.map_err(|failure| match failure {
             failure if paid => Failure::Unknown { why: format!("{failure:?}") },
             failure => failure,
         })?;

@@ -75,7 +75,10 @@ impl OpenItem {
     /// What the opening that stands says.
     async fn compare(&self, connection: &mut Connection) -> Result<Restocked, Failure> {
         let (id, item) = (sql::derived_id("rst", &self.id), sql::item_is(self.item));
-        let read = format!("SELECT quantity FROM inventory_transactions WHERE order_id = {id} AND {item} AND kind = 'RESTOCK'");
+        // MariaDB tells of a duplicate a moment before a plain read sees what was committed with it.
+        let read = format!(
+            "SELECT quantity FROM inventory_transactions WHERE order_id = {id} AND {item} AND kind = 'RESTOCK' LOCK IN SHARE MODE"
+        );
         let reply = connection.query(read).await?;
         // An item that was opened with nothing has no booking.
         let booked = reply.rows(0).first().map_or(Ok(0), |row| rows::int(row, "quantity"))?;

@@ -67,10 +67,10 @@ fn insert_change(change: &StockChange, epoch: Epoch) -> String {
     )
 }
 
-/// The row of this id, which is committed: the insert waited for it.
+/// The row of this id, which is committed: the insert waited for it. MariaDB lets a plain read miss it for a moment.
 async fn earlier(connection: &mut Connection, change: &StockChange) -> Result<ChangeStop, Failure> {
     let read = format!(
-        "SELECT store_id, product_id, sku_id, kind, quantity, reason FROM stock_changes WHERE change_id = {}",
+        "SELECT store_id, product_id, sku_id, kind, quantity, reason FROM stock_changes WHERE change_id = {} LOCK IN SHARE MODE",
         sql::id(change.id())
     );
     let reply = connection.query(read).await?;

@@ -18,6 +18,8 @@ const WRITER_LOCK_WAIT_S: u32 = 1;
 const REQUEST_LOCK_WAIT_S: u32 = 3;
 /// Longest wait for a lock of a worker, seconds.
 const WORKER_LOCK_WAIT_S: u32 = 10;
+/// Of the seats so many may be taken by orders that wait aside: what is locked must not leave the others without one.
+const ASIDE_SHARE: usize = 4;
 /// Longest wait for work under way when the ledger closes.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -38,7 +40,7 @@ struct Shared {
     contested: OrderWriter,
     /// Orders of items that somebody has locked for longer than a moment.
     aside: OrderWriter,
-    /// As many as either queue holds, so that an order with a seat finds room in both.
+    /// As many as either of the first two queues holds, so that an order with a seat finds room in both.
     seats: Arc<Semaphore>,
     seat_count: usize,
 }
@@ -77,7 +79,9 @@ impl Ledger {
         }
         let seat_count = settings.writer_queue.max(1);
         let writers = plain.session(flavour, WRITER_LOCK_WAIT_S);
-        let aside = OrderWriter::start(&LedgerSettings { writer_connections: 1, ..settings.clone() }, &requests, None);
+        let waiting = (seat_count / ASIDE_SHARE).max(1);
+        let aside = LedgerSettings { writer_connections: 1, writer_queue: waiting, ..settings.clone() };
+        let aside = OrderWriter::start(&aside, &requests, None);
         let shared = Shared {
             seats: Arc::new(Semaphore::new(seat_count)),
             seat_count,

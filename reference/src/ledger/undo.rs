@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use super::failure::Failure;
+use super::orders::Reading;
 use super::unit::Unit;
 use super::{Changed, Ledger, LedgerError, StoredOrder, Undo, orders, rows, sql};
 use crate::domain::{Epoch, Item, OrderId, OrderStatus, Quantity, SaleState};
@@ -51,7 +52,7 @@ impl Unit for UndoOrder {
     type Output = Changed;
 
     async fn run(&self, connection: &mut Connection) -> Result<Changed, Failure> {
-        let Some(before) = orders::read_one(connection, &self.order).await? else {
+        let Some(before) = self.read(connection).await? else {
             return Ok(Changed::NoOrder);
         };
         // No order comes back to a status, and none without sales can be undone: no lock is needed to say no.
@@ -61,7 +62,7 @@ impl Unit for UndoOrder {
         let epochs = share_epochs(connection, &before).await?;
         if connection.query(self.compare_and_set()).await?.affected(0) == 0 {
             connection.rollback().await?;
-            let now = orders::read_one(connection, &self.order).await?;
+            let now = orders::read_one(connection, &self.order, Reading::Locking).await?;
             return Ok(now.map_or(Changed::NoOrder, Changed::Not));
         }
         connection.query(release_quota(&before)).await?;
@@ -73,6 +74,14 @@ impl Unit for UndoOrder {
 }
 
 impl UndoOrder {
+    /// A duplicate key may have told of the order a moment before a plain read sees it, so that only a locking one says that there is none.
+    async fn read(&self, connection: &mut Connection) -> Result<Option<StoredOrder>, Failure> {
+        match orders::read_one(connection, &self.order, Reading::Plain).await? {
+            None => orders::read_one(connection, &self.order, Reading::Locking).await,
+            stored => Ok(stored),
+        }
+    }
+
     fn compare_and_set(&self) -> String {
         let (id, reason) = (sql::id(&self.order), sql::text(&self.reason, REASON_MAX));
         let (from, to) = (self.undo.from().name(), self.undo.to().name());

@@ -104,7 +104,9 @@ impl Budget {
     /// A definite failure of the last attempt says nothing about an earlier one that ended unknown.
     fn verdict(&self, last: Failure) -> Failure {
         match last {
-            Failure::Refused { why, .. } | Failure::Lost { why } if self.unknowns > 0 => Failure::Unknown { why },
+            Failure::Refused { why, .. } | Failure::Lost { why } | Failure::Broken { why } if self.unknowns > 0 => {
+                Failure::Unknown { why }
+            }
             other => other,
         }
     }
@@ -126,9 +128,12 @@ mod tests {
     fn a_definite_failure_after_an_unknown_commit_stays_unknown() {
         let mut budget = Budget::default();
         assert!(budget.allows(&Failure::Unknown { why: "reset".into() }, true));
-        let lost = Failure::Lost { why: "refused".into() };
-        assert!(!budget.allows(&lost, true));
-        assert!(matches!(budget.verdict(lost), Failure::Unknown { .. }));
+        let why = String::from("refused");
+        for last in [Failure::Lost { why: why.clone() }, Failure::Refused { code: 1290, why: why.clone() }, Failure::Broken { why }]
+        {
+            assert!(!budget.allows(&last, true));
+            assert!(matches!(budget.verdict(last), Failure::Unknown { .. }));
+        }
     }
 
     #[test]

@@ -72,10 +72,10 @@ async fn each_mode_takes_its_own_kind_of_admission() {
     let bench = Bench::new().await;
     let (strict, db, closed) =
         (bench.item_in(Mode::Strict, 3).await, bench.item_in(Mode::Db, 3).await, bench.item_in(Mode::Closed, 3).await);
-    assert_eq!(bench.write(order("s-1", &[(strict, 2, token(2, 1))])).await, Written::CommittedGuarded);
+    assert_eq!(bench.write(order("s-1", &[(strict, 2, token(2, 1))])).await, Written::CommittedGuarded { epochs: vec![Epoch(2)] });
     assert_eq!(bench.write(order("s-2", &[(strict, 2, token(2, 2))])).await, Written::GuardRefused { item: strict });
     assert_eq!(bench.write(order("s-3", &[(strict, 1, None)])).await, Written::NotAdmitted { item: strict });
-    assert_eq!(bench.write(order("d-1", &[(db, 3, None)])).await, Written::CommittedGuarded);
+    assert_eq!(bench.write(order("d-1", &[(db, 3, None)])).await, Written::CommittedGuarded { epochs: vec![Epoch(2)] });
     assert_eq!(bench.write(order("d-2", &[(db, 1, None)])).await, Written::GuardRefused { item: db });
     assert_eq!(bench.write(order("d-3", &[(db, 1, token(2, 1))])).await, Written::NotAdmitted { item: db });
     assert_eq!(bench.write(order("c-1", &[(closed, 1, token(2, 1))])).await, Written::NotAdmitted { item: closed });
@@ -93,7 +93,7 @@ async fn a_cart_of_several_modes_takes_the_path_of_each_line_or_none() {
     let cart = |name, units| order(name, &[(redis, 1, token(1, 1)), (strict, 1, token(2, 1)), (db, units, None)]);
     assert_eq!(bench.write(cart("short", 2)).await, Written::GuardRefused { item: db });
     assert_eq!((bench.balance(redis).await.open, bench.balance(strict).await.current), (0, 5));
-    assert_eq!(bench.write(cart("fits", 1)).await, Written::CommittedGuarded);
+    assert_eq!(bench.write(cart("fits", 1)).await, Written::CommittedGuarded { epochs: vec![Epoch(1), Epoch(2), Epoch(2)] });
     assert_eq!((bench.balance(redis).await.open, bench.balance(strict).await.current, bench.balance(db).await.current), (1, 4, 0));
     assert_eq!(bench.ledger.outbox_depth().await.unwrap().deducts, 1);
 }
@@ -128,7 +128,10 @@ async fn a_bad_order_fails_none_of_its_neighbours_in_a_batch() {
     assert!(matches!(&written[1], Err(LedgerError::Failed { why, .. }) if why.contains("1062")), "{:?}", written[1]);
     assert_eq!(written[2], Ok(Written::NotAdmitted { item }));
     assert_eq!(written[3], Ok(Written::Exists));
-    assert_eq!((&written[4], &written[5]), (&Ok(Written::CommittedGuarded), &Ok(Written::GuardRefused { item: strict })));
+    assert_eq!(
+        (&written[4], &written[5]),
+        (&Ok(Written::CommittedGuarded { epochs: vec![Epoch(2)] }), &Ok(Written::GuardRefused { item: strict }))
+    );
     assert_eq!((&written[6], &written[7]), (&Ok(Written::Committed), &Ok(Written::Exists)));
     assert_eq!(written[8], Ok(Written::Committed));
     assert_eq!(bench.int("SELECT COUNT(*) FROM orders").await, before + 5, "the gate, two good, one strict, one of the twins");
