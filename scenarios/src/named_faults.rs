@@ -56,7 +56,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// A name that no fault has.
 pub fn in_turn(wanted: &[String], start_ms: u64) -> Result<Vec<FaultWindow>, String> {
     let mut windows: Vec<FaultWindow> = Vec::new();
-    let fails_over = |name: &&String| FAULTS.iter().any(|fault| fault.name == **name && matches!(fault.fault, Fault::RedisPromote { .. }));
+    let fails_over =
+        |name: &&String| FAULTS.iter().any(|fault| fault.name == **name && matches!(fault.fault, Fault::RedisPromote { .. }));
     let (last, first): (Vec<&String>, Vec<&String>) = wanted.iter().partition(fails_over);
     for name in first.into_iter().chain(last) {
         let found = FAULTS.iter().find(|fault| fault.name == name);

@@ -16,7 +16,7 @@ use crate::scenario::FaultWindow;
 use crate::scenario::faults::{Fault, Store};
 
 /// How long a limited rate needs for the bytes of a canary that shows it, ms.
-const LOAD_MS: u64 = 500;
+const LOAD_MS: u64 = 250;
 
 /// Longest wait for a canary during a fault that lets nothing pass.
 const SILENCE: Duration = Duration::from_millis(250);
