@@ -49,13 +49,17 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     FAULTS.iter().map(|fault| fault.name)
 }
 
-/// The faults of these names, one after another from `start_ms`; the first name that is none.
+/// The faults of these names, one after another from `start_ms`. A failover comes last, because nothing can break the Redis that it leaves
+/// behind.
 ///
 /// # Errors
 /// A name that no fault has.
 pub fn in_turn(wanted: &[String], start_ms: u64) -> Result<Vec<FaultWindow>, String> {
     let mut windows: Vec<FaultWindow> = Vec::new();
-    for name in wanted {
+    let fails_over =
+        |name: &&String| FAULTS.iter().any(|fault| fault.name == **name && matches!(fault.fault, Fault::RedisPromote { .. }));
+    let (last, first): (Vec<&String>, Vec<&String>) = wanted.iter().partition(fails_over);
+    for name in first.into_iter().chain(last) {
         let found = FAULTS.iter().find(|fault| fault.name == name);
         let Named { fault, target, duration_ms, .. } =
             found.ok_or_else(|| format!("there is no fault {name:?}; there are {}", names().collect::<Vec<_>>().join(", ")))?;
@@ -88,6 +92,7 @@ mod tests {
         let windows = in_turn(&all, 12_000).unwrap();
         assert_eq!(windows.len(), all.len());
         assert!(windows.windows(2).all(|pair| pair[1].start_ms.0 >= pair[0].latest_end_ms() + PAUSE_MS));
+        assert!(matches!(windows.last().unwrap().fault, Fault::RedisPromote { .. }), "{windows:#?}");
         let told = in_turn(&["redis_fire".to_owned()], 0).unwrap_err();
         assert!(told.contains("redis_fire") && told.contains("redis_flush"), "{told}");
     }

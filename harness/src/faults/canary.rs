@@ -76,18 +76,19 @@ impl Canary {
         Ok(slowest)
     }
 
-    /// Asks for what never comes, so that the connection has an operation in flight; how it ended, in words.
-    pub(super) async fn hang(self) -> String {
-        let ended = match self.connection {
+    /// Asks for what never comes, so that the connection has an operation in flight; how it was cut off, in words. `None` if our own
+    /// patience ended, or the server answered.
+    pub(super) async fn hang(self) -> Option<String> {
+        match self.connection {
             Connection::Redis(mut redis) => {
-                redis::cmd("BLPOP").arg(NOBODY).arg(HANG_S).exec_async(&mut redis).await.map_err(|error| error.to_string())
+                let asked = redis::cmd("BLPOP").arg(NOBODY).arg(HANG_S).exec_async(&mut redis).await;
+                asked.err().filter(|error| !error.is_timeout()).map(|error| error.to_string())
             }
             Connection::Mysql(mut mysql) => {
                 let query = AssertSqlSafe(format!("SELECT SLEEP({HANG_S})"));
-                sqlx::raw_sql(query).execute(&mut mysql).await.map(drop).map_err(|error| error.to_string())
+                sqlx::raw_sql(query).execute(&mut mysql).await.err().map(|error| error.to_string())
             }
-        };
-        ended.err().unwrap_or_else(|| "a reply came".to_owned())
+        }
     }
 
     /// Waits until a new connection has a round trip within `band`; that round trip.

@@ -3,6 +3,7 @@
 //! In: the drawn windows of a scenario and the [`Controls`] of a stack. Out: the steps of every fault in the history, and what could not
 //! be injected or undone, in words. Nothing here decides anything by chance.
 
+mod begun;
 mod canary;
 mod mysql_store;
 mod nemesis;
@@ -14,6 +15,8 @@ mod redis_client;
 mod redis_data;
 mod redis_store;
 mod standing;
+
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +39,13 @@ pub struct Faults<'a> {
     pub recorder: &'a Recorder,
     /// When it is cancelled, what is in force is healed at once and nothing more is injected.
     pub stop: &'a CancellationToken,
+}
+
+impl Faults<'_> {
+    /// Waits for `time`; true if the run was stopped before.
+    async fn stopped_within(&self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.stop.cancelled()).await.is_ok()
+    }
 }
 
 /// Why a fault could not be injected, proven or undone.

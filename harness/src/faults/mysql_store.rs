@@ -9,6 +9,7 @@ use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection, Row as _};
 
 use super::FaultError;
+use super::begun::Begun;
 use crate::scenario::ItemId;
 use crate::target::ledger;
 
@@ -25,7 +26,7 @@ pub(super) struct MysqlFault {
 
 enum Harm {
     ReadOnly,
-    RowLock { holder: MySqlConnection, before: i64 },
+    RowLock { holder: MySqlConnection, holder_id: i64 },
     Connections { strangers: Vec<MySqlConnection>, limit: u64, before: i64 },
     CommitStall { holder: MySqlConnection, release: &'static str },
 }
@@ -38,17 +39,19 @@ pub(super) struct Urls {
 
 impl MysqlFault {
     /// Makes the server read-only for the service.
-    pub(super) async fn read_only(urls: Urls, max: Duration) -> Result<(Self, String), FaultError> {
+    pub(super) async fn read_only(urls: Urls, max: Duration, begun: &Begun) -> Result<(Self, String), FaultError> {
         let mut control = open(&urls.own, max).await?;
+        begun.now();
         run(&mut control, "SET GLOBAL read_only = 1").await?;
         Ok((Self { control, service_url: urls.service, harm: Harm::ReadOnly }, "SET GLOBAL read_only = 1".to_owned()))
     }
 
     /// Holds the locks of the rows of `item` that every order and every deduct of it need.
-    pub(super) async fn lock_row(urls: Urls, item: ItemId, max: Duration) -> Result<(Self, String), FaultError> {
-        let mut control = open(&urls.own, max).await?;
-        let before = status(&mut control, "Innodb_row_lock_waits").await?;
+    pub(super) async fn lock_row(urls: Urls, item: ItemId, max: Duration, begun: &Begun) -> Result<(Self, String), FaultError> {
+        let control = open(&urls.own, max).await?;
         let mut holder = open(&urls.own, max).await?;
+        let holder_id = number(&mut holder, "SELECT CAST(CONNECTION_ID() AS SIGNED)").await?;
+        begun.now();
         run(&mut holder, "BEGIN").await?;
         for statement in ledger::LOCK_ITEM {
             let locked = sqlx::query(statement).bind(item.store).bind(item.product).bind(item.sku).fetch_all(&mut holder).await;
@@ -58,14 +61,15 @@ impl MysqlFault {
             }
         }
         let facts = format!("epoch and inventory rows of item {item} locked");
-        Ok((Self { control, service_url: urls.service, harm: Harm::RowLock { holder, before } }, facts))
+        Ok((Self { control, service_url: urls.service, harm: Harm::RowLock { holder, holder_id } }, facts))
     }
 
     /// Takes all connections, and ends those of the service.
-    pub(super) async fn take_connections(urls: Urls, max: Duration) -> Result<(Self, String), FaultError> {
+    pub(super) async fn take_connections(urls: Urls, max: Duration, begun: &Begun) -> Result<(Self, String), FaultError> {
         let mut control = open(&urls.own, max).await?;
         let before = status(&mut control, "Connection_errors_max_connections").await?;
         let limit = number(&mut control, "SELECT CAST(@@max_connections AS SIGNED)").await?.unsigned_abs();
+        begun.now();
         let mut strangers = Vec::new();
         for _ in 0..STRANGERS {
             strangers.push(open(&urls.own, max).await?);
@@ -86,9 +90,10 @@ impl MysqlFault {
     }
 
     /// Makes every commit wait.
-    pub(super) async fn stall_commits(urls: Urls, max: Duration) -> Result<(Self, String), FaultError> {
+    pub(super) async fn stall_commits(urls: Urls, max: Duration, begun: &Begun) -> Result<(Self, String), FaultError> {
         let control = open(&urls.own, max).await?;
         let mut holder = open(&urls.own, max).await?;
+        begun.now();
         // MariaDB can hold commits alone; MySQL holds every write.
         let mut staged = Ok(());
         for stage in ["START", "FLUSH", "BLOCK_DDL", "BLOCK_COMMIT"] {
@@ -110,9 +115,9 @@ impl MysqlFault {
     pub(super) async fn bit(&mut self) -> Result<Option<String>, FaultError> {
         match &self.harm {
             Harm::ReadOnly => refused_write(&self.service_url).await,
-            Harm::RowLock { before, .. } => {
-                let waits = status(&mut self.control, "Innodb_row_lock_waits").await? - before;
-                Ok((waits > 0).then(|| format!("{waits} statements waited for a row lock")))
+            Harm::RowLock { holder_id, .. } => {
+                let waits = waits_for(&mut self.control, *holder_id).await?;
+                Ok((waits > 0).then(|| format!("{waits} waits for a row lock of connection {holder_id}, which holds it")))
             }
             Harm::Connections { before, .. } => {
                 let refused = status(&mut self.control, "Connection_errors_max_connections").await? - before;
@@ -160,6 +165,24 @@ impl MysqlFault {
 /// Statements that wait for a lock that a backup holds.
 const WAITING: &str = "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for backup lock%' \
                        OR state LIKE 'Waiting for global read lock%' OR state LIKE 'Waiting for commit lock%'";
+
+/// Waits for row locks of one connection, in MariaDB and in MySQL.
+const ROW_LOCK_WAITS: [&str; 2] = [
+    "SELECT COUNT(*) FROM information_schema.innodb_lock_waits waits JOIN information_schema.innodb_trx holder \
+     ON holder.trx_id = waits.blocking_trx_id WHERE holder.trx_mysql_thread_id = ?",
+    "SELECT COUNT(*) FROM performance_schema.data_lock_waits waits JOIN information_schema.innodb_trx holder \
+     ON holder.trx_id = waits.blocking_engine_transaction_id WHERE holder.trx_mysql_thread_id = ?",
+];
+
+/// How many waits for a row lock that the connection with this number holds; those for other locks of the sale do not count.
+async fn waits_for(control: &mut MySqlConnection, holder_id: i64) -> Result<i64, FaultError> {
+    let [maria, mysql] = ROW_LOCK_WAITS;
+    let row = match sqlx::query(maria).bind(holder_id).fetch_one(&mut *control).await {
+        Err(sqlx::Error::Database(_)) => sqlx::query(mysql).bind(holder_id).fetch_one(control).await,
+        known => known,
+    };
+    row.and_then(|row| row.try_get(0)).map_err(FaultError::of("ask mysql who waits for the row lock"))
+}
 
 /// Seconds since the server at `url` started.
 pub(super) async fn uptime_s(url: &str) -> Result<i64, FaultError> {

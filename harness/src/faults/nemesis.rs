@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::begun::Begun;
 use super::standing::{Standing, inject};
 use super::{FaultError, Faults};
 use crate::clock::Offset;
@@ -33,13 +34,20 @@ pub(super) async fn live(
     life.mark(FaultStep::Armed, "").await?;
     let waits = matches!(window.fault, Fault::Point { .. }).then_some(window.max_ms).unwrap_or(window.fault.lead_ms());
     let within = INJECT_WITHIN + Duration::from_millis(waits);
-    match bounded("inject it", within, inject(faults, life.id, window)).await {
-        Ok(Some((standing, facts))) => life.stand(standing, &facts).await,
-        Ok(None) => life.mark(FaultStep::Healed, "the point was not met: nothing was done").await.map(|()| Vec::new()),
+    let begun = Begun::not_yet(faults.recorder.clock());
+    match bounded("inject it", within, inject(faults, life.id, window, &begun)).await {
+        Ok(Some((standing, facts))) => life.stand(standing, begun.at(), &facts).await,
+        Ok(None) => life.mark(FaultStep::Healed, "nothing was done: what it waited for did not come").await.map(|()| Vec::new()),
         Err(error) => {
-            // What was given up half-way may have been done in part.
-            let step = if matches!(error, FaultError::Late { .. }) { FaultStep::Abandoned } else { FaultStep::Healed };
-            life.mark(step, &format!("was not injected: {error}")).await?;
+            let why = format!("was not injected: {error}");
+            match begun.at() {
+                // What failed half-way may have been done in part.
+                Some(at) => {
+                    life.mark_at(at, FaultStep::Injected, "in part, perhaps").await?;
+                    life.mark(FaultStep::Abandoned, &why).await?;
+                }
+                None => life.mark(FaultStep::Healed, &why).await?,
+            }
             Ok(vec![format!("fault {id} ({} on {}) was not injected: {error}", window.fault.name(), window.target)])
         }
     }
@@ -54,9 +62,9 @@ struct Life<'a> {
 
 impl Life<'_> {
     /// From the injection to the heal.
-    async fn stand(&self, mut standing: Standing<'_>, facts: &str) -> Result<Vec<String>, HistoryError> {
+    async fn stand(&self, mut standing: Standing<'_>, begun: Option<Offset>, facts: &str) -> Result<Vec<String>, HistoryError> {
         let clock = self.faults.recorder.clock();
-        self.mark(FaultStep::Injected, facts).await?;
+        self.mark_at(begun.unwrap_or_else(|| clock.now()), FaultStep::Injected, facts).await?;
         let end = clock.now().plus(Duration::from_millis(self.window.duration_ms));
         self.prove(&mut standing, end).await?;
         self.sleep_until(end).await;
@@ -94,6 +102,10 @@ impl Life<'_> {
     }
 
     async fn mark(&self, step: FaultStep, proof: &str) -> Result<(), HistoryError> {
+        self.mark_at(self.faults.recorder.clock().now(), step, proof).await
+    }
+
+    async fn mark_at(&self, at: Offset, step: FaultStep, proof: &str) -> Result<(), HistoryError> {
         let mark = FaultMark {
             id: self.id,
             kind: self.window.fault.name(),
@@ -102,7 +114,7 @@ impl Life<'_> {
             generation: self.faults.controls.generation(),
             proof: proof.to_owned(),
         };
-        self.faults.recorder.record(Record::Fault(mark)).await.map(drop)
+        self.faults.recorder.record_at(at, Record::Fault(mark)).await
     }
 
     /// Waits; false if the run was stopped before.

@@ -8,14 +8,15 @@ use std::time::Duration;
 use futures_util::future::{join_all, try_join_all};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::begun::Begun;
 use super::canary::{Canary, band};
 use super::{FaultError, Faults};
 use crate::proxy::{Counters, Direction, Outage, Proxies, ProxyError, Spread, ToxicKind, ToxicSpec};
 use crate::scenario::FaultWindow;
 use crate::scenario::faults::{Fault, Store};
 
-/// Bytes of a canary that shows a limited rate.
-const LOAD_BYTES: usize = 64 * 1024;
+/// How long a limited rate needs for the bytes of a canary that shows it, ms.
+const LOAD_MS: u64 = 250;
 
 /// Longest wait for a canary during a fault that lets nothing pass.
 const SILENCE: Duration = Duration::from_millis(250);
@@ -50,18 +51,20 @@ enum Harm {
     Resetting {
         _resets: AbortOnDropHandle<()>,
         in_flight: Vec<InFlight>,
+        /// Connections that each proxy had reset before.
+        before: Vec<u64>,
     },
     Refused,
 }
 
 /// A canary that waits for a reply that never comes.
 enum InFlight {
-    Waits(AbortOnDropHandle<String>),
-    Ended(String),
+    Waits(AbortOnDropHandle<Option<String>>),
+    Ended(Option<String>),
 }
 
 impl InFlight {
-    /// How it ended, if it has.
+    /// How it was cut off, if it was.
     async fn ended(&mut self) -> Result<Option<String>, FaultError> {
         if let Self::Waits(waits) = self {
             if !waits.is_finished() {
@@ -71,7 +74,7 @@ impl InFlight {
         }
         Ok(match self {
             Self::Waits(_) => None,
-            Self::Ended(how) => Some(how.clone()),
+            Self::Ended(how) => how.clone(),
         })
     }
 }
@@ -83,6 +86,7 @@ impl NetworkFault {
         window: &FaultWindow,
         roles: &[String],
         store: Store,
+        begun: &Begun,
     ) -> Result<(Self, String), FaultError> {
         let controls = faults.controls;
         let proxies = controls.proxies()?.clone();
@@ -103,16 +107,21 @@ impl NetworkFault {
                     .into_iter()
                     .map(|canary| InFlight::Waits(AbortOnDropHandle::new(tokio::spawn(canary.hang()))))
                     .collect();
+                let counted = names.iter().map(|name| Ok(counters(&proxies, name)?.reset)).collect::<Result<_, FaultError>>()?;
+                begun.now();
                 let resets = keep_resetting(proxies.clone(), names.clone(), Duration::from_millis(every_ms));
-                Harm::Resetting { _resets: resets, in_flight }
+                Harm::Resetting { _resets: resets, in_flight, before: counted }
             }
-            ref fault => match set(&proxies, fault, &names, max).await {
-                Ok(harm) => harm,
-                Err(error) => {
-                    lift(&proxies, &names).await?;
-                    return Err(error);
+            ref fault => {
+                begun.now();
+                match set(&proxies, fault, &names, max).await {
+                    Ok(harm) => harm,
+                    Err(error) => {
+                        lift(&proxies, &names).await?;
+                        return Err(error);
+                    }
                 }
-            },
+            }
         };
         let facts = format!("{} in {}", window.fault.name(), names.join(", "));
         Ok((Self { proxies, links, harm, before }, facts))
@@ -123,17 +132,11 @@ impl NetworkFault {
         let mut proof = Vec::new();
         match &mut self.harm {
             Harm::Slow { bytes, at_least } => {
-                for link in &mut self.links {
-                    let trip = link.canary.round_trip(*bytes).await?;
-                    if trip < link.baseline + *at_least {
-                        return Ok(None);
-                    }
-                    proof.push(format!(
-                        "{}: a canary took {} ms, {} ms before",
-                        link.name,
-                        trip.as_millis(),
-                        link.baseline.as_millis()
-                    ));
+                // All at once: one after another they may take longer than the fault lasts.
+                let late = self.links.iter_mut().map(|link| slowed(link, *bytes, *at_least));
+                for one in try_join_all(late).await? {
+                    let Some(one) = one else { return Ok(None) };
+                    proof.push(one);
                 }
             }
             Harm::Stalled => {
@@ -143,10 +146,13 @@ impl NetworkFault {
                     proof.push(one);
                 }
             }
-            Harm::Resetting { in_flight, .. } => {
-                for (link, canary) in self.links.iter().zip(in_flight) {
+            Harm::Resetting { in_flight, before, .. } => {
+                for ((link, canary), before) in self.links.iter().zip(in_flight).zip(before) {
                     let Some(ended) = canary.ended().await? else { return Ok(None) };
-                    let resets = counters(&self.proxies, &link.name)?.reset;
+                    let resets = counters(&self.proxies, &link.name)?.reset.saturating_sub(*before);
+                    if resets == 0 {
+                        return Ok(None);
+                    }
                     proof.push(format!("{}: {resets} connections reset; a canary in flight met: {ended}", link.name));
                 }
             }
@@ -202,7 +208,9 @@ async fn set(proxies: &Proxies, fault: &Fault, names: &[String], max: Duration) 
                 let kind = ToxicKind::Bandwidth { rate_kb_s: rate_kbps, shared: false };
                 add(proxies, names, ToxicSpec::new(direction, kind), max).await?;
             }
-            Ok(Harm::Slow { bytes: LOAD_BYTES, at_least: Duration::from_millis(LOAD_BYTES as u64 / rate_kbps * 4 / 5) })
+            // A KB/s is a byte a millisecond.
+            let bytes = usize::try_from(rate_kbps * LOAD_MS).unwrap_or(usize::MAX);
+            Ok(Harm::Slow { bytes, at_least: Duration::from_millis(LOAD_MS * 4 / 5) })
         }
         Fault::Partition { .. } => begin(proxies, names, Outage::Stall, max).await.map(|()| Harm::Stalled),
         Fault::Refuse { .. } => begin(proxies, names, Outage::Disabled, max).await.map(|()| Harm::Refused),
@@ -255,6 +263,13 @@ fn keep_resetting(proxies: Proxies, names: Vec<String>, every: Duration) -> Abor
             tokio::time::sleep(every).await;
         }
     }))
+}
+
+/// Proof that a canary of `bytes` is slower than before by `at_least`.
+async fn slowed(link: &mut Link, bytes: usize, at_least: Duration) -> Result<Option<String>, FaultError> {
+    let (trip, baseline) = (link.canary.round_trip(bytes).await?, link.baseline);
+    let proof = || format!("{}: a canary took {} ms, {} ms before", link.name, trip.as_millis(), baseline.as_millis());
+    Ok((trip >= baseline + at_least).then(proof))
 }
 
 /// Proof that nothing passes: bytes wait, none goes on, and a canary hears nothing.

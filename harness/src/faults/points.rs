@@ -5,14 +5,27 @@
 
 use std::time::Duration;
 
+use super::begun::Begun;
 use super::process::Dead;
 use super::{FaultError, Faults};
 use crate::clock::Offset;
 use crate::history::record::{PointMark, Record};
 use crate::proxy::tap::{Peer, Point};
-use crate::proxy::{Armed, Decision, End, HOLD_MAX, Hit, OnHit, Proxies, Trigger};
+use crate::proxy::{Armed, Decision, Direction, End, HOLD_MAX, Hit, OnHit, Proxies, Trigger};
 use crate::scenario::FaultWindow;
 use crate::scenario::faults::{PointAction, Store};
+
+/// Longest wait until the end of a connection is counted, and the pause between two looks.
+const SEEN_WITHIN: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A frame that was held, and where.
+struct Held {
+    proxy: String,
+    connection: u64,
+    direction: Direction,
+    at: Offset,
+}
 
 /// What is left in force behind a hit.
 pub(super) struct PointFault<'a> {
@@ -72,9 +85,10 @@ impl<'a> Watch<'a> {
     }
 
     /// Waits for the hit and does the harm; `None` if the point was not met in time.
-    pub(super) async fn hit(mut self) -> Result<Option<(PointFault<'a>, String)>, FaultError> {
+    pub(super) async fn hit(mut self, begun: &Begun) -> Result<Option<(PointFault<'a>, String)>, FaultError> {
         let hit = tokio::select! { hit = self.armed.next() => hit, () = self.faults.stop.cancelled() => None };
         let Some(hit) = hit else { return Ok(None) };
+        begun.now();
         let role = self.roles.iter().find(|role| self.faults.controls.link(role, self.store) == hit.proxy);
         let role = role.ok_or_else(|| FaultError::failed(format!("act at {}", hit.point), format!("{} is nobody's", hit.proxy)))?;
         let pid = self.faults.controls.pid(role)?;
@@ -91,21 +105,43 @@ impl<'a> Watch<'a> {
         };
         let (proxy, connection, at) = (hit.proxy.clone(), hit.connection, hit.at);
         let facts = format!("{} on connection {connection} of {proxy}, {} orders", hit.point, hit.orders.len());
-        let dead = if self.action == PointAction::Kill { Some(self.kill(role, hit).await?) } else { None };
+        let dead = if self.action == PointAction::Kill { Some(self.kill(role, hit, begun).await?) } else { None };
         self.record(mark, at).await?;
         Ok(Some((PointFault { proxies: self.proxies, proxy, connection, action: self.action, dead }, facts)))
     }
 
     /// Kills the process while its frame is held.
-    async fn kill(&self, role: &str, hit: Hit) -> Result<Dead<'a>, FaultError> {
-        let (dead, _) = Dead::kill(self.faults.controls, vec![role.to_owned()]).await?;
+    async fn kill(&self, role: &str, hit: Hit, begun: &Begun) -> Result<Dead<'a>, FaultError> {
+        let (dead, _) = Dead::kill(self.faults.controls, vec![role.to_owned()], begun).await?;
         // The point of the one is that the request arrives; of all others, that what was held never does.
         let forwarded = matches!(self.point, Point::PreDeductForwarded);
-        if hit.decide(if forwarded { Decision::Pass } else { Decision::CutBefore }) {
+        let held = Held { proxy: hit.proxy.clone(), connection: hit.connection, direction: hit.direction, at: hit.at };
+        let decided = hit.decide(if forwarded { Decision::Pass } else { Decision::CutBefore });
+        // The end of the process may have closed the connection, and the held frame with it: that is a cut as well.
+        if decided || (!forwarded && self.ended_with_its_frame(&held).await?) {
             Ok(dead)
         } else {
             dead.heal().await?;
             Err(FaultError::failed(format!("kill {role} at {}", self.point.name()), "its frame was no longer held"))
+        }
+    }
+
+    /// Whether the connection ended while its frame was held, so that the frame never went on.
+    async fn ended_with_its_frame(&self, held: &Held) -> Result<bool, FaultError> {
+        let clock = self.faults.recorder.clock();
+        let (expires, until) = (held.at.plus(HOLD_MAX), clock.now().plus(SEEN_WITHIN));
+        loop {
+            let counters =
+                self.proxies.counters(&held.proxy).map_err(FaultError::of(format!("count the frames of {}", held.proxy)))?;
+            let connection = counters.connections.iter().find(|one| one.number == held.connection);
+            if let Some((connection, (_, ended))) = connection.and_then(|one| Some((one, one.ended?))) {
+                let flow = connection.flow(held.direction);
+                return Ok(ended < expires && flow.forwarded < flow.received);
+            }
+            if connection.is_none() || clock.now() > until {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use super::FaultError;
+use super::begun::Begun;
 use super::mysql_store::uptime_s;
 use super::redis_client::run_id;
 use crate::stack::controls::{Controls, Paused};
@@ -29,23 +30,24 @@ struct Ended {
 
 impl<'a> Dead<'a> {
     /// Kills them all at once.
-    pub(super) async fn kill(controls: Controls<'a>, roles: Vec<String>) -> Result<(Self, String), FaultError> {
+    pub(super) async fn kill(controls: Controls<'a>, roles: Vec<String>, begun: &Begun) -> Result<(Self, String), FaultError> {
         let end = async |role: &str| Ok(controls.kill(role).await?);
-        Self::end(controls, roles, "signal 9", end).await
+        Self::end(controls, roles, begun, "signal 9", end).await
     }
 
-    /// Asks them all at once to end.
-    pub(super) async fn terminate(controls: Controls<'a>, roles: Vec<String>) -> Result<(Self, String), FaultError> {
+    /// Asks them all at once to end. How they end is the service's: `stops_cleanly` judges it.
+    pub(super) async fn terminate(controls: Controls<'a>, roles: Vec<String>, begun: &Begun) -> Result<(Self, String), FaultError> {
         let end = async |role: &str| match controls.terminate(role).await? {
             (how, false) => Ok(how),
             (how, true) => Ok(format!("{how}, killed because it did not end by itself within 10 s of SIGTERM")),
         };
-        Self::end(controls, roles, "", end).await
+        Self::end(controls, roles, begun, "", end).await
     }
 
     async fn end(
         controls: Controls<'a>,
         roles: Vec<String>,
+        begun: &Begun,
         wanted: &str,
         end: impl AsyncFn(&str) -> Result<String, FaultError>,
     ) -> Result<(Self, String), FaultError> {
@@ -55,6 +57,7 @@ impl<'a> Dead<'a> {
         };
         let one = async |role: String| {
             let pid = controls.pid(&role)?;
+            begun.now();
             let how = end(&role).await?;
             Ok::<_, FaultError>(Ended { role, pid, how })
         };
@@ -114,9 +117,15 @@ struct Asleep<'a> {
 
 impl<'a> Stopped<'a> {
     /// Stops them all at once, for `max` at the most.
-    pub(super) async fn pause(controls: Controls<'a>, roles: Vec<String>, max: Duration) -> Result<(Self, String), FaultError> {
+    pub(super) async fn pause(
+        controls: Controls<'a>,
+        roles: Vec<String>,
+        max: Duration,
+        begun: &Begun,
+    ) -> Result<(Self, String), FaultError> {
         let one = async |role: String| {
             let pid = controls.pid(&role)?;
+            begun.now();
             let guard = controls.pause(&role, max).await?;
             Ok::<_, FaultError>(Asleep { role, pid, guard, seen: None })
         };

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::FaultError;
+use super::begun::Begun;
 use super::redis_client::{connect, info, number, run_id};
+use super::{FaultError, Faults};
 use crate::clock::{Offset, RunClock};
-use crate::stack::controls::Controls;
 
 const ROLE: &str = "redis";
 
@@ -26,8 +26,10 @@ pub(super) struct Promoted {
 }
 
 impl Promoted {
-    /// Cuts the replica off, waits, kills the primary and leads everybody to the replica.
-    pub(super) async fn inject(controls: Controls<'_>, lag: Duration) -> Result<(Self, String), FaultError> {
+    /// Cuts the replica off, waits, kills the primary and leads everybody to the replica; `None` if the run was stopped while it waited,
+    /// which leaves the primary as it was.
+    pub(super) async fn inject(faults: Faults<'_>, lag: Duration, begun: &Begun) -> Result<Option<(Self, String)>, FaultError> {
+        let controls = faults.controls;
         let (url, replica) = (controls.redis_url(), controls.replica_url()?);
         let before = run_id(&url).await?;
         until_it_follows(&replica).await?;
@@ -35,14 +37,17 @@ impl Promoted {
         let alone = redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec_async(&mut cut_off).await;
         alone.map_err(FaultError::of("promote the replica of redis"))?;
         let had = written(&info(&mut cut_off, "replication").await?);
-        tokio::time::sleep(lag).await;
+        if faults.stopped_within(lag).await {
+            return Ok(None);
+        }
         let ahead = written(&info(&mut connect(&url).await?, "replication").await?);
+        begun.now();
         controls.kill(ROLE).await?;
         controls.lead_to_replica().await?;
         let after = run_id(&replica).await?;
         let lost_bytes = ahead.saturating_sub(had);
         let facts = format!("the replica was cut off for {} ms and promoted, the primary killed", lag.as_millis());
-        Ok((Self { run: (before, after), lost_bytes, url }, facts))
+        Ok(Some((Self { run: (before, after), lost_bytes, url }, facts)))
     }
 
     /// Another process serves, and what the first had taken last is lost.

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::FaultError;
+use super::begun::Begun;
 use super::redis_client::{connect, run_id};
+use super::{FaultError, Faults};
 use crate::stack::controls::Controls;
 
 const ROLE: &str = "redis";
@@ -26,8 +27,8 @@ pub(super) struct Lossy {
 
 impl Lossy {
     /// Comes back without any data.
-    pub(super) async fn empty(controls: Controls<'_>) -> Result<(Self, String), FaultError> {
-        restarted(controls, |folder| {
+    pub(super) async fn empty(controls: Controls<'_>, begun: &Begun) -> Result<(Self, String), FaultError> {
+        restarted(controls, begun, |folder| {
             remove(&folder.join(FILES))?;
             Ok("all data removed".to_owned())
         })
@@ -35,22 +36,25 @@ impl Lossy {
     }
 
     /// Comes back with `keep_percent` of what its append-only file holds beyond its base.
-    pub(super) async fn truncated(controls: Controls<'_>, keep_percent: u64) -> Result<(Self, String), FaultError> {
-        restarted(controls, |folder| cut_tail(&folder.join(FILES), keep_percent)).await
+    pub(super) async fn truncated(controls: Controls<'_>, keep_percent: u64, begun: &Begun) -> Result<(Self, String), FaultError> {
+        restarted(controls, begun, |folder| cut_tail(&folder.join(FILES), keep_percent)).await
     }
 
-    /// Comes back with a copy that is `age` old.
-    pub(super) async fn stale(controls: Controls<'_>, age: Duration) -> Result<(Self, String), FaultError> {
-        let folder = controls.redis_data()?;
+    /// Comes back with a copy that is `age` old; `None` if the run was stopped while the copy grew old.
+    pub(super) async fn stale(faults: Faults<'_>, age: Duration, begun: &Begun) -> Result<Option<(Self, String)>, FaultError> {
+        let folder = faults.controls.redis_data()?;
         remove(&folder.join(COPY))?;
         copy(&folder.join(FILES), &folder.join(COPY))?;
-        tokio::time::sleep(age).await;
-        restarted(controls, |folder| {
+        if faults.stopped_within(age).await {
+            remove(&folder.join(COPY))?;
+            return Ok(None);
+        }
+        let restored = restarted(faults.controls, begun, |folder| {
             remove(&folder.join(FILES))?;
             fs::rename(folder.join(COPY), folder.join(FILES)).map_err(FaultError::of("restore the older copy of redis"))?;
             Ok(format!("a copy of {} ms ago restored", age.as_millis()))
-        })
-        .await
+        });
+        restored.await.map(Some)
     }
 
     /// Another process serves, and what was lost is known.
@@ -69,11 +73,13 @@ impl Lossy {
 /// Kills Redis, changes its files by `change`, starts it again.
 async fn restarted(
     controls: Controls<'_>,
+    begun: &Begun,
     change: impl FnOnce(&Path) -> Result<String, FaultError>,
 ) -> Result<(Lossy, String), FaultError> {
     let url = controls.redis_url();
     let folder = controls.redis_data()?;
     let (before, had) = (run_id(&url).await?, db_size(&url).await?);
+    begun.now();
     controls.kill(ROLE).await?;
     let changed = change(&folder);
     // It comes back in any case: a server that stays down would be another fault.

@@ -5,6 +5,7 @@
 use redis::aio::MultiplexedConnection;
 
 use super::FaultError;
+use super::begun::Begun;
 use super::redis_client::{connect, info, number};
 use crate::scenario::ItemId;
 use crate::target::keys::Key;
@@ -28,38 +29,42 @@ enum Harm {
 
 impl RedisFault {
     /// FLUSHALL.
-    pub(super) async fn flush(url: &str) -> Result<(Self, String), FaultError> {
+    pub(super) async fn flush(url: &str, begun: &Begun) -> Result<(Self, String), FaultError> {
         let mut redis = connect(url).await?;
         let mut at_once = redis::pipe();
         at_once.atomic().cmd("DBSIZE").cmd("FLUSHALL").ignore().cmd("DBSIZE");
+        begun.now();
         let (before, after) = at_once.query_async(&mut redis).await.map_err(FaultError::of("flush redis"))?;
         Ok((Self { redis, harm: Harm::Flushed(before, after) }, format!("FLUSHALL: {before} keys before, {after} after")))
     }
 
     /// SCRIPT FLUSH.
-    pub(super) async fn flush_scripts(url: &str) -> Result<(Self, String), FaultError> {
+    pub(super) async fn flush_scripts(url: &str, begun: &Begun) -> Result<(Self, String), FaultError> {
         let mut redis = connect(url).await?;
         let before = refusals(&mut redis, "NOSCRIPT").await?;
         let scripts = number(&info(&mut redis, "memory").await?, "number_of_cached_scripts");
+        begun.now();
         let flushed = redis::cmd("SCRIPT").arg("FLUSH").arg("SYNC").exec_async(&mut redis).await;
         flushed.map_err(FaultError::of("flush the scripts of redis"))?;
         Ok((Self { redis, harm: Harm::ScriptsFlushed(before) }, format!("SCRIPT FLUSH: {scripts} scripts before")))
     }
 
     /// Lowers `maxmemory` below what is used.
-    pub(super) async fn fill(url: &str) -> Result<(Self, String), FaultError> {
+    pub(super) async fn fill(url: &str, begun: &Begun) -> Result<(Self, String), FaultError> {
         let mut redis = connect(url).await?;
         let before = refusals(&mut redis, "OOM").await?;
+        begun.now();
         set_maxmemory(&mut redis, "1").await?;
         Ok((Self { redis, harm: Harm::Full(before) }, "CONFIG SET maxmemory 1".to_owned()))
     }
 
     /// Adds `by` to the stock key of `item`, as a foreign hand would.
-    pub(super) async fn edit(url: &str, item: ItemId, by: i64) -> Result<(Self, String), FaultError> {
+    pub(super) async fn edit(url: &str, item: ItemId, by: i64, begun: &Begun) -> Result<(Self, String), FaultError> {
         let mut redis = connect(url).await?;
         let key = Key::Stock(item).to_string();
         let mut at_once = redis::pipe();
         at_once.atomic().cmd("GET").arg(&key).cmd("INCRBY").arg(&key).arg(by);
+        begun.now();
         let (before, after): (Option<i64>, i64) =
             at_once.query_async(&mut redis).await.map_err(FaultError::of(format!("edit {key}")))?;
         let facts = format!("INCRBY {key} {by}: {after} after");

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::begun::Begun;
 use super::mysql_store::{MysqlFault, Urls};
 use super::network::NetworkFault;
 use super::points::{PointFault, Watch};
@@ -28,8 +29,8 @@ pub(super) enum Standing<'a> {
     Mysql(MysqlFault),
 }
 
-/// Does the harm of `window`, and what was done, in words; `None` if the point that it waits for was not met. If it fails, what was
-/// begun is undone.
+/// Does the harm of `window`, and what was done, in words; `None` if the point that it waits for was not met, or the run was stopped
+/// before any harm. If it fails, `begun` tells whether harm may have been done.
 ///
 /// # Errors
 /// It could not be done.
@@ -37,11 +38,12 @@ pub(super) async fn inject<'a>(
     faults: Faults<'a>,
     id: u32,
     window: &FaultWindow,
+    begun: &Begun,
 ) -> Result<Option<(Standing<'a>, String)>, FaultError> {
     let roles = window.target.roles(faults.scenario.processes);
     match &window.fault {
         Fault::Point { point, nth, action } => {
-            let met = Watch::arm(faults, id, window, roles, (point, *nth, *action))?.hit().await?;
+            let met = Watch::arm(faults, id, window, roles, (point, *nth, *action))?.hit(begun).await?;
             Ok(met.map(|met| of(Standing::Point, met)))
         }
         Fault::Latency { store, .. }
@@ -49,9 +51,17 @@ pub(super) async fn inject<'a>(
         | Fault::Reset { store, .. }
         | Fault::Refuse { store }
         | Fault::Bandwidth { store, .. } => {
-            Ok(Some(of(Standing::Network, NetworkFault::inject(faults, window, &roles, *store).await?)))
+            Ok(Some(of(Standing::Network, NetworkFault::inject(faults, window, &roles, *store, begun).await?)))
         }
-        _ => inject_directly(faults, window, roles).await.map(Some),
+        Fault::RedisStaleRestore { age_ms } => {
+            let stale = Lossy::stale(faults, Duration::from_millis(*age_ms), begun).await?;
+            Ok(stale.map(|stale| of(Standing::Lossy, stale)))
+        }
+        Fault::RedisPromote { lag_ms } => {
+            let promoted = Promoted::inject(faults, Duration::from_millis(*lag_ms), begun).await?;
+            Ok(promoted.map(|promoted| of(Standing::Promoted, promoted)))
+        }
+        _ => inject_directly(faults, window, roles, begun).await.map(Some),
     }
 }
 
@@ -60,6 +70,7 @@ async fn inject_directly<'a>(
     faults: Faults<'a>,
     window: &FaultWindow,
     roles: Vec<String>,
+    begun: &Begun,
 ) -> Result<(Standing<'a>, String), FaultError> {
     let Faults { controls, scenario, .. } = faults;
     let max = Duration::from_millis(window.max_ms);
@@ -69,21 +80,19 @@ async fn inject_directly<'a>(
     let hot =
         scenario.items.first().map(|sale| sale.item).ok_or_else(|| FaultError::failed("find the hot item", "nothing is sold"))?;
     Ok(match &window.fault {
-        Fault::Kill => of(Standing::Dead, Dead::kill(controls, roles).await?),
-        Fault::Terminate => of(Standing::Dead, Dead::terminate(controls, roles).await?),
-        Fault::Pause => of(Standing::Stopped, Stopped::pause(controls, roles, max).await?),
-        Fault::RedisFlush => of(Standing::Redis, RedisFault::flush(&redis).await?),
-        Fault::RedisScriptFlush => of(Standing::Redis, RedisFault::flush_scripts(&redis).await?),
-        Fault::RedisMaxmemory => of(Standing::Redis, RedisFault::fill(&redis).await?),
-        Fault::RedisKeyEdited { by } => of(Standing::Redis, RedisFault::edit(&redis, hot, *by).await?),
-        Fault::RedisEmpty => of(Standing::Lossy, Lossy::empty(controls).await?),
-        Fault::RedisTruncatedTail { keep_percent } => of(Standing::Lossy, Lossy::truncated(controls, *keep_percent).await?),
-        Fault::RedisStaleRestore { age_ms } => of(Standing::Lossy, Lossy::stale(controls, Duration::from_millis(*age_ms)).await?),
-        Fault::RedisPromote { lag_ms } => of(Standing::Promoted, Promoted::inject(controls, Duration::from_millis(*lag_ms)).await?),
-        Fault::MysqlReadOnly => of(Standing::Mysql, MysqlFault::read_only(mysql, max).await?),
-        Fault::MysqlRowLock => of(Standing::Mysql, MysqlFault::lock_row(mysql, hot, max).await?),
-        Fault::MysqlConnections => of(Standing::Mysql, MysqlFault::take_connections(mysql, max).await?),
-        Fault::MysqlCommitStall => of(Standing::Mysql, MysqlFault::stall_commits(mysql, max).await?),
+        Fault::Kill => of(Standing::Dead, Dead::kill(controls, roles, begun).await?),
+        Fault::Terminate => of(Standing::Dead, Dead::terminate(controls, roles, begun).await?),
+        Fault::Pause => of(Standing::Stopped, Stopped::pause(controls, roles, max, begun).await?),
+        Fault::RedisFlush => of(Standing::Redis, RedisFault::flush(&redis, begun).await?),
+        Fault::RedisScriptFlush => of(Standing::Redis, RedisFault::flush_scripts(&redis, begun).await?),
+        Fault::RedisMaxmemory => of(Standing::Redis, RedisFault::fill(&redis, begun).await?),
+        Fault::RedisKeyEdited { by } => of(Standing::Redis, RedisFault::edit(&redis, hot, *by, begun).await?),
+        Fault::RedisEmpty => of(Standing::Lossy, Lossy::empty(controls, begun).await?),
+        Fault::RedisTruncatedTail { keep_percent } => of(Standing::Lossy, Lossy::truncated(controls, *keep_percent, begun).await?),
+        Fault::MysqlReadOnly => of(Standing::Mysql, MysqlFault::read_only(mysql, max, begun).await?),
+        Fault::MysqlRowLock => of(Standing::Mysql, MysqlFault::lock_row(mysql, hot, max, begun).await?),
+        Fault::MysqlConnections => of(Standing::Mysql, MysqlFault::take_connections(mysql, max, begun).await?),
+        Fault::MysqlCommitStall => of(Standing::Mysql, MysqlFault::stall_commits(mysql, max, begun).await?),
         other => return Err(FaultError::failed(format!("inject {}", other.name()), "there is no way to do it")),
     })
 }

@@ -45,6 +45,7 @@ mod pre_deduct_failures_below;
 mod recovers_in_time;
 mod redis_equals_ledger;
 mod rejected_left_no_trace;
+mod stops_cleanly;
 mod user_quota_respected;
 
 #[cfg(test)]
@@ -62,7 +63,7 @@ use case::Case;
 use claim::Claim;
 
 /// Every claim, in the order of the report.
-const CLAIMS: [&Claim; 26] = [
+const CLAIMS: [&Claim; 27] = [
     &evidence_is_sound::CLAIM,
     &no_oversell::CLAIM,
     &no_false_sold_out::CLAIM,
@@ -82,6 +83,7 @@ const CLAIMS: [&Claim; 26] = [
     &faults_bit::CLAIM,
     &kill_points_covered::CLAIM,
     &recovers_in_time::CLAIM,
+    &stops_cleanly::CLAIM,
     &answers_without_error::CLAIM,
     &latency_within_budget::CLAIM,
     &pre_deduct_failures_below::CLAIM,

@@ -63,9 +63,9 @@ pub struct WindowFigures {
 /// Every fault of a run, in the order of its first step.
 #[must_use]
 pub fn disturbances(plan: &Plan, history: &History) -> Vec<Disturbance> {
-    let spans = fault_spans(history);
-    let recoveries = recoveries(plan, history, &spans);
     let deadline = Duration::from_millis(plan.scenario.limits.request_timeout_ms);
+    let spans = fault_spans(history, deadline);
+    let recoveries = recoveries(plan, history, &spans);
     let orders = Orders::of(history, deadline);
     let end = last_event(history);
     let disturbance = |(span, recovery): (FaultSpan, Option<Recovery>)| {

@@ -155,9 +155,30 @@ impl Watched<'_> {
             let later = spans.iter().filter(disturbs).filter_map(|other| other.healed).filter(|end| *end > counted_from).max();
             match later {
                 Some(end) => counted_from = end,
-                None => return recovery,
+                None => return self.without_what_others_hide(recovery, span, spans),
             }
         }
+    }
+
+    /// What had not come back when a fault began that was never healed is not known: the service may still have been hurt by that one.
+    fn without_what_others_hide(&self, mut recovery: Recovery, span: &FaultSpan, spans: &[FaultSpan]) -> Recovery {
+        let grace = Duration::from_millis(self.plan.scenario.promises.resolver_grace_ms);
+        let budget = promised(self.plan, span.id).unwrap_or(BUDGET);
+        let unhealed = spans.iter().filter(|other| other.healed.is_none());
+        let Some((began, other)) = unhealed.filter_map(|other| Some((other.injected?, other))).min_by_key(|(began, _)| *began)
+        else {
+            return recovery;
+        };
+        for part in &mut recovery.components {
+            let longest = if part.component == Component::OldestLock { budget + grace } else { budget };
+            let Some(ms) = known_ms(&part.recovered) else { continue };
+            let watch_ends = recovery.counted_from.plus(Duration::from_secs_f64(ms.max(0.0) / 1e3).min(longest));
+            if began <= watch_ends {
+                let why = format!("fault {} ({} on {}) was not healed meanwhile", other.id, other.kind, other.target);
+                part.recovered = Recovered::Unmeasured { why };
+            }
+        }
+        recovery
     }
 
     fn from(&self, counted_from: Offset) -> Recovery {

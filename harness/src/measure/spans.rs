@@ -4,6 +4,7 @@
 //! planned and did not happen has no span.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -82,9 +83,10 @@ impl FaultSpan {
     }
 }
 
-/// Every fault of a run, in the order of its first step.
+/// Every fault of a run, in the order of its first step. A request was in flight for `request_timeout` at the most, also where no
+/// answer to it is on record.
 #[must_use]
-pub fn fault_spans(history: &History) -> Vec<FaultSpan> {
+pub fn fault_spans(history: &History, request_timeout: Duration) -> Vec<FaultSpan> {
     let mut places: BTreeMap<u32, usize> = BTreeMap::new();
     let mut spans: Vec<FaultSpan> = Vec::new();
     for mark in &history.faults {
@@ -96,15 +98,15 @@ pub fn fault_spans(history: &History) -> Vec<FaultSpan> {
         spans[place].take(mark.at, what);
     }
     if !spans.is_empty() {
-        count_overlap(&mut spans, &history.operations);
+        count_overlap(&mut spans, &history.operations, request_timeout);
     }
     spans
 }
 
-fn count_overlap(spans: &mut [FaultSpan], operations: &[Operation]) {
+fn count_overlap(spans: &mut [FaultSpan], operations: &[Operation], request_timeout: Duration) {
     for span in spans {
         let Some((from, to)) = span.in_force(Offset(u64::MAX)) else { continue };
-        let overlaps = |op: &&Operation| op.sent <= to && op.answered.is_none_or(|answered| answered >= from);
+        let overlaps = |op: &&Operation| op.sent <= to && op.answered.unwrap_or_else(|| op.sent.plus(request_timeout)) >= from;
         span.overlapped = operations.iter().filter(overlaps).count() as u64;
     }
 }

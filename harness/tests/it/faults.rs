@@ -156,13 +156,36 @@ async fn a_run_that_is_stopped_heals_what_is_in_force_and_injects_no_more() {
         until("the worker is stopped", || is_stopped(&stack, "worker-1")).await;
         stop.cancel();
     };
-    let (told, history) = run(&logs, &stack, vec![window(Fault::Pause, Target::Worker(1), 29_000), later], stop).await;
+    // Its harm is to come after 25 s.
+    let stale = window(Fault::RedisStaleRestore { age_ms: 25_000 }, Target::Redis, 100);
+    let pids = stack.pids();
+    let faults = vec![window(Fault::Pause, Target::Worker(1), 29_000), later, stale];
+    let (told, history) = run(&logs, &stack, faults, stop).await;
     assert_eq!(told, Vec::<String>::new());
     assert_eq!(steps(&history).last(), Some(&FaultStep::Healed));
-    assert!(history.faults.iter().all(|mark| mark.what.id == 0), "{:#?}", history.faults);
+    assert!(history.faults.iter().all(|mark| mark.what.id != 1), "{:#?}", history.faults);
+    let waited: Vec<FaultStep> = history.faults.iter().filter(|mark| mark.what.id == 2).map(|mark| mark.what.step).collect();
+    assert_eq!(waited, [FaultStep::Armed, FaultStep::Healed], "nothing was done");
+    assert_eq!(stack.pids(), pids);
     assert!(!is_stopped(&stack, "worker-1"));
     assert!(clock.now().as_millis_f64() < 25_000.0, "it did not wait for the end of the window");
     assert_eq!(stack.stop().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_injection_that_fails_half_way_is_not_healed_and_one_that_did_nothing_is() {
+    let logs = Logs::new("half-way");
+    let mut stack = start(&logs).await;
+    signal(&stack, "api-1", Signal::SIGKILL);
+    until("it is gone", || !stack.exited_unexpectedly().is_empty()).await;
+    let (told, history) = run(&logs, &stack, vec![window(Fault::Kill, Target::EveryApi, 100)], async |_| {}).await;
+    assert!(told[0].contains("was not injected") && told[0].contains("it had ended"), "{told:?}");
+    assert_eq!(steps(&history), [FaultStep::Armed, FaultStep::Injected, FaultStep::Abandoned], "api-2 was killed, or not");
+    let without_replica = window(Fault::RedisPromote { lag_ms: 1 }, Target::Redis, 100);
+    let (told, history) = run(&logs, &stack, vec![without_replica], async |_| {}).await;
+    assert!(told[0].contains("started without one"), "{told:?}");
+    assert_eq!(steps(&history), [FaultStep::Armed, FaultStep::Healed]);
+    stack.stop().await;
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@ use super::super::hand_written::{HandWritten, item, lock};
 use super::*;
 use crate::clock::Offset;
 use crate::history::operation::Timed;
-use crate::history::record::{FailCode, FaultMark, FaultStep, Function, InfoCause, Outcome, PhaseMark, PointMark, Sample};
+use crate::history::record::{
+    FailCode, FaultMark, FaultStep, Function, InfoCause, Outcome, PhaseMark, PointMark, ProcMark, ProcStep, Sample,
+};
 use crate::measure::disturbance::{Disturbance, disturbances};
 use crate::measure::recovery::{Component, Recovered};
 use crate::scenario::Phase;
@@ -184,6 +186,53 @@ fn a_fault_that_was_abandoned_is_the_rigs() {
     let mut evidence = run(24_000, 15_200);
     evidence.history.faults[3].what.step = FaultStep::Abandoned;
     trips_on(&evidence, EVIDENCE_IS_SOUND, "was not healed: last step Abandoned");
+}
+
+#[test]
+fn a_recovery_that_a_fault_without_a_heal_hides_is_unknown() {
+    let mut evidence = run(24_000, 24_000);
+    evidence.plan.scenario.faults.push(window(Fault::Pause));
+    evidence.history.faults.extend([mark(15_000, 1, FaultStep::Injected, ""), mark(15_100, 1, FaultStep::Abandoned, "it is gone")]);
+    unknown_because(&evidence, "recovers_in_time", "fault 1 (kill on api-1) was not healed meanwhile");
+    let mut back = run(24_000, 15_200);
+    back.plan.scenario.faults.push(FaultWindow { recovery_ms: None, ..window(Fault::Pause) });
+    back.history.faults.push(mark(22_000, 1, FaultStep::Injected, ""));
+    assert!(judged(&back, "recovers_in_time").verdict.is_held(), "all was back before the other began");
+}
+
+#[test]
+fn a_request_without_an_answer_from_long_before_a_fault_does_not_overlap_it() {
+    let mut evidence = run(24_000, 15_200);
+    evidence.history.operations.retain(|op| op.due < Offset::from_millis(9_000));
+    evidence.history.operations.iter_mut().for_each(|op| op.answered = None);
+    evidence.history.tail = None;
+    assert_eq!(evidence.plan.scenario.limits.request_timeout_ms, 2_000);
+    unknown_because(&evidence, "faults_bit", "0 operations were in flight");
+}
+
+/// A run whose fault told api-1 to end, which it did as `how` says.
+fn told_to_end(how: &str) -> Evidence {
+    let mut evidence = run(24_000, 15_200);
+    evidence.plan.scenario.faults = vec![window(Fault::Terminate)];
+    let step = |at_ms, step, detail: &str| {
+        let what = ProcMark { role: "api-1".to_owned(), pid: 7, step, detail: detail.to_owned() };
+        Timed { at: Offset::from_millis(at_ms), what }
+    };
+    evidence.history.processes = vec![step(12_001, ProcStep::Signalled, "SIGTERM"), step(13_001, ProcStep::Exited, how)];
+    evidence
+}
+
+#[test]
+fn a_process_that_is_told_to_end_has_to_end_by_itself() {
+    assert!(judged(&told_to_end("exit code 0"), "stops_cleanly").verdict.is_held());
+    trips_on(&told_to_end("exit code 1"), "stops_cleanly", "api-1 (pid 7) was told to end by fault 0 and ended with exit code 1");
+    trips_on(&told_to_end("signal 9"), "stops_cleanly", "ended with signal 9 after 1.0 s");
+    let mut open = told_to_end("exit code 0");
+    open.history.processes.pop();
+    unknown_because(&open, "stops_cleanly", "its end is not on record");
+    open.history.processes.clear();
+    unknown_because(&open, "stops_cleanly", "told no process to end");
+    assert!(matches!(judged(&run(24_000, 15_200), "stops_cleanly").verdict, Verdict::NotApplicable { .. }));
 }
 
 #[test]

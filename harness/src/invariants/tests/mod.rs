@@ -43,7 +43,7 @@ fn is_unknown(claim: &str, named: &str, change: impl FnOnce(&mut Evidence)) {
 fn every_invariant_holds_on_a_clean_run() {
     for finding in judge(&clean_run()) {
         match finding.invariant.as_str() {
-            "user_quota_respected" | "faults_bit" | "kill_points_covered" | "recovers_in_time" => {
+            "user_quota_respected" | "faults_bit" | "kill_points_covered" | "recovers_in_time" | "stops_cleanly" => {
                 assert!(matches!(finding.verdict, Verdict::NotApplicable { .. }))
             }
             name if SERVICE_LEVELS.contains(&name) => {

@@ -65,7 +65,7 @@ pub enum Fault {
     Bandwidth {
         /// To which store.
         store: Store,
-        /// KB per second and connection, at least 1.
+        /// KB per second and connection, 1 to 10,000.
         rate_kbps: u64,
     },
     /// FLUSHALL.
@@ -157,6 +157,19 @@ impl Fault {
             | Self::RedisKeyEdited { .. }
             | Self::RedisPromote { .. } => Some(Store::Redis),
             Self::MysqlReadOnly | Self::MysqlRowLock | Self::MysqlConnections | Self::MysqlCommitStall => Some(Store::Mysql),
+            _ => None,
+        }
+    }
+
+    /// The store on the way to which it acts; `None` if it is no fault of the network.
+    #[must_use]
+    pub const fn link(&self) -> Option<Store> {
+        match self {
+            Self::Latency { store, .. }
+            | Self::Partition { store }
+            | Self::Reset { store, .. }
+            | Self::Refuse { store }
+            | Self::Bandwidth { store, .. } => Some(*store),
             _ => None,
         }
     }

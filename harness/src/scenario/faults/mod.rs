@@ -114,6 +114,38 @@ mod tests {
     }
 
     #[test]
+    fn a_link_is_in_the_hands_of_one_fault_at_a_time() {
+        let late = |store| Fault::Latency { store, latency_ms: 10, jitter_ms: 0 };
+        let twice = |first: (Store, Target), second: (Store, Target)| {
+            let windows = [window(late(first.0), first.1), window(Fault::Partition { store: second.0 }, second.1)];
+            check(&windows, PROCESSES, 1_000).map_err(|error| error.field)
+        };
+        let refused = Err("faults[1].start_ms".to_owned());
+        assert_eq!(twice((Store::Redis, Target::Services), (Store::Redis, Target::Worker(2))), refused);
+        assert_eq!(twice((Store::Redis, Target::AnyApi), (Store::Redis, Target::AnyApi)), refused, "both may draw the same");
+        assert_eq!(twice((Store::Redis, Target::Services), (Store::Mysql, Target::Services)), Ok(()));
+        assert_eq!(twice((Store::Redis, Target::Api(1)), (Store::Redis, Target::Api(2))), Ok(()));
+    }
+
+    #[test]
+    fn nothing_breaks_redis_behind_a_failover() {
+        let failover = window(Fault::RedisPromote { lag_ms: 100 }, Target::Redis);
+        let at = |start, fault| FaultWindow { start_ms: (start, start), ..window(fault, Target::Redis) };
+        let with = |other: FaultWindow| {
+            let failover = FaultWindow { start_ms: (1_000, 1_000), ..failover.clone() };
+            check(&[failover, other], PROCESSES, 9_000)
+        };
+        assert_eq!(with(at(0, Fault::RedisFlush)), Ok(()));
+        for fault in [Fault::RedisFlush, Fault::Kill, Fault::RedisPromote { lag_ms: 100 }] {
+            let refused = with(at(5_000, fault)).unwrap_err();
+            assert_eq!(refused.field, "faults[1].start_ms");
+            assert!(refused.to_string().contains("failover of faults[0]"), "{refused}");
+        }
+        let elsewhere = FaultWindow { start_ms: (5_000, 5_000), ..window(Fault::Kill, Target::Mysql) };
+        assert_eq!(with(elsewhere), Ok(()));
+    }
+
+    #[test]
     fn a_process_is_in_the_hands_of_one_fault_at_a_time() {
         let twice = |first: Target, second: Target| {
             check(&[window(Fault::Kill, first), window(Fault::Pause, second)], PROCESSES, 1_000).map_err(|error| error.field)
