@@ -76,6 +76,16 @@ async fn a_cancel_whose_commit_lost_its_reply_brings_the_units_back_once() {
 }
 
 #[tokio::test]
+async fn a_cancel_that_fails_behind_its_tombstone_does_not_claim_to_have_had_no_effect() {
+    let bench = FlowBench::new().await;
+    // A tombstone that cannot be read back: no user has this number.
+    bench.sql.execute("CREATE TRIGGER spoil BEFORE INSERT ON orders FOR EACH ROW SET NEW.user_id = -1").await;
+    let unknown = bench.flow.cancel(&id("o")).await;
+    assert!(matches!(unknown, Err(Refusal::Unknown(_))), "{unknown:?}");
+    assert_eq!(bench.rows("o").await, (1, 0), "the id is spent");
+}
+
+#[tokio::test]
 async fn a_reservation_whose_reply_was_lost_is_found_again_by_the_same_request() {
     let bench = FlowBench::new().await;
     let item = bench.item(10).await;

@@ -1,8 +1,10 @@
 //! Orders by HTTP: statuses, codes and bodies of `docs/http-api.md`.
 
+use reference::ledger::{Ledger, Mode, Rebuilt};
 use serde_json::json;
 
 use crate::http_bench::{Service, line, none, order};
+use crate::ledger_bench::{rebuild_request, settings};
 use crate::stock_fixture::until;
 use crate::support::fresh_item;
 
@@ -30,6 +32,18 @@ async fn an_order_is_created_once_and_its_repeat_is_answered_with_200() {
     let read = service.get("/orders/o").await;
     assert_eq!((read.status, read.json()), (200, stands));
     assert_eq!(service.left(item).await, 7);
+}
+
+#[tokio::test]
+async fn an_order_that_mysql_admits_is_answered_with_the_epoch_that_its_row_says() {
+    let service = Service::start().await;
+    let item = service.item(10).await;
+    let ledger = Ledger::open(settings(&service.mysql_url)).await.unwrap();
+    assert!(matches!(ledger.rebuild(rebuild_request(item, 1, Some(Mode::Db))).await, Ok(Rebuilt::Committed { .. })));
+    until("mysql admits", async || service.create(&order("o", item, 1)).await.status < 300).await;
+    let created = service.create(&order("p", item, 1)).await;
+    assert_eq!((created.status, created.json()["items"][0]["epoch"].clone()), (201, json!(2)), "{created:?}");
+    assert_eq!(service.get("/orders/p").await.json()["items"], created.json()["items"]);
 }
 
 #[tokio::test]

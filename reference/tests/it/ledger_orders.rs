@@ -15,6 +15,20 @@ fn status(changed: &Changed) -> Option<OrderStatus> {
 }
 
 #[tokio::test]
+async fn a_read_of_a_contested_order_waits_for_who_writes_it() {
+    let bench = Bench::new().await;
+    let mut holder = bench.connect().await;
+    execute(&mut holder, "BEGIN; INSERT INTO orders (order_id, status, request_hash) VALUES ('o', 'FENCED', REPEAT('0', 32))")
+        .await;
+    assert_eq!(bench.ledger.order(&id("o")).await.unwrap(), None);
+    let ledger = bench.ledger.clone();
+    let read = tokio::spawn(async move { ledger.contested_order(&id("o")).await });
+    bench.wait_for_statement("LOCK IN SHARE MODE").await;
+    execute(&mut holder, "COMMIT").await;
+    assert_eq!(read.await.unwrap().unwrap().map(|order| order.status), Some(OrderStatus::Fenced));
+}
+
+#[tokio::test]
 async fn a_tombstone_stops_the_order_and_an_order_stops_the_tombstone() {
     let bench = Bench::new().await;
     let item = bench.item(10).await;

@@ -68,6 +68,103 @@ async fn while_mysql_is_away_no_stock_is_taken_and_what_was_taken_comes_back() {
     assert_eq!(bench.left(item).await + bench.live(item).await, 20_000);
 }
 
+#[tokio::test]
+async fn orders_of_an_item_that_is_sold_out_find_out_that_mysql_is_back() {
+    let bench = FlowBench::new().await;
+    let (item, sold_out) = (bench.item(1_000).await, bench.item(1).await);
+    bench.ordered("last", &[(sold_out, 1)]).await;
+    let mut gate = Gate::before(&bench.sql.url).await;
+    let flow = bench.through(&bench.redis_url, &gate.url(&bench.sql.url)).await;
+    gate.shut().await;
+    let away = |flow: &Flow| {
+        let text = flow.exposition();
+        text.lines().any(|line| line.starts_with("holdfast_store_away_seconds{store=\"mysql\"}") && !line.ends_with(" 0.0"))
+    };
+    let buyers = Buyers::start(&flow, item, "o", 4);
+    until("the breaker refuses", async || away(&flow)).await;
+    buyers.stop().await;
+    gate.open().await;
+    let late = async || flow.create(request("late", &[(sold_out, 1)]), false).await;
+    until("the item is sold out again", async || late().await == Err(Refusal::SoldOut { item: sold_out })).await;
+    assert!(!away(&flow), "{}", flow.exposition());
+}
+
+/// Ledger settings with few seats.
+fn small(url: &str) -> LedgerSettings {
+    LedgerSettings { writer_queue: 64, ..settings(url) }
+}
+
+#[tokio::test]
+async fn orders_of_a_locked_item_do_not_take_all_the_seats() {
+    let bench = FlowBench::new().await;
+    let (locked, free) = (bench.item(100_000).await, bench.item(100_000).await);
+    let ledger = Ledger::open(small(&bench.sql.url)).await.unwrap();
+    let flow = Flow::new(bench.redis.stock.clone(), ledger, Metrics::default(), forgetful());
+    let mut holder = connect(&bench.sql.url).await;
+    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", locked.sku)).await;
+    let create = |at: usize| {
+        let (flow, order) = (flow.clone(), request(&format!("locked-{at}"), &[(locked, 1)]));
+        tokio::spawn(async move { flow.create(order, false).await })
+    };
+    let at_locked: Vec<_> = (0..100).map(create).collect();
+    until("more orders of it came than there are seats", async || flow.metrics().counted("create", "throttled") > 0).await;
+    let at_free = Buyers::start(&flow, free, "free", 4);
+    until("the other item sells", async || at_free.sold() > 300).await;
+    execute(&mut holder, "ROLLBACK").await;
+    at_free.stop().await;
+    join_all(at_locked).await;
+    for item in [locked, free] {
+        bench.come_to_rest(item).await;
+        assert_eq!(bench.left(item).await + bench.live(item).await, 100_000);
+    }
+}
+
+#[tokio::test]
+async fn carts_of_many_items_with_a_locked_one_keep_no_other_item_waiting() {
+    let bench = FlowBench::new().await;
+    let (locked, free) = (bench.item(100_000).await, bench.item(100_000).await);
+    let mut others = Vec::new();
+    for _ in 0..20 {
+        others.push(bench.item(100_000).await);
+    }
+    let mut holder = connect(&bench.sql.url).await;
+    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", locked.sku)).await;
+    let carts: Vec<_> = others
+        .iter()
+        .map(|other| {
+            let (flow, cart) = (bench.flow.clone(), request(&format!("cart-{}", other.sku), &[(locked, 1), (*other, 1)]));
+            tokio::spawn(async move { flow.create(cart, false).await })
+        })
+        .collect();
+    until("the carts wait", async || bench.sql.ledger.writer_queue_len() > 0 || carts.iter().any(|cart| cart.is_finished())).await;
+    let at_free = [free, others[0]].map(|item| Buyers::start(&bench.flow, item, &format!("free-{}", item.sku), 4));
+    until("the other items sell", async || at_free.iter().all(|buyers| buyers.sold() > 50)).await;
+    execute(&mut holder, "ROLLBACK").await;
+    for buyers in at_free {
+        buyers.stop().await;
+    }
+    join_all(carts).await;
+    for item in [locked, free, others[0]] {
+        bench.come_to_rest(item).await;
+        assert_eq!(bench.left(item).await + bench.live(item).await, 100_000);
+    }
+}
+
+#[tokio::test]
+async fn an_order_waits_for_a_rebuild_no_longer_than_it_may_and_the_rebuild_goes_on() {
+    let bench = FlowBench::new().await;
+    let item = crate::support::fresh_item();
+    bench.sql.ledger.open_item(item, 10).await.unwrap();
+    let mut holder = connect(&bench.sql.url).await;
+    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", item.sku)).await;
+    let waiting = bench.flow.create(request("o", &[(item, 1)]), false);
+    let refused = tokio::time::timeout(SOON * 30, waiting).await.expect("an answer although the item stays locked");
+    assert!(matches!(&refused, Err(Refusal::NotAdmitted(why)) if why.contains("in time")), "{refused:?}");
+    execute(&mut holder, "ROLLBACK").await;
+    until("the rebuild is done", async || bench.probe(item).await.unready.is_none()).await;
+    bench.ordered("p", &[(item, 1)]).await;
+}
+
 /// A stack of its own, whose servers may be stopped.
 async fn own_stores() -> Stores {
     Stores::start(StoresSpec { ready_ms: 60_000, ..StoresSpec::default() }).await.unwrap()
@@ -84,8 +181,7 @@ async fn while_mysql_stands_still_a_bounded_number_waits_and_the_rest_is_refused
     let stores = own_stores().await;
     let url = stores.mysql_url(&fresh_database());
     let redis = Fixture::on(stores.redis_url()).await;
-    let small = LedgerSettings { writer_queue: 64, ..settings(&url) };
-    let ledger = Ledger::open(small).await.unwrap();
+    let ledger = Ledger::open(small(&url)).await.unwrap();
     let flow = Flow::new(redis.stock.clone(), ledger, Metrics::default(), forgetful());
     let item = crate::support::fresh_item();
     flow.open_item(item, 100_000).await.unwrap();
