@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use reference::domain::Epoch;
 use reference::flow::{Created, RedisDown, Refusal};
 use reference::ledger::Mode;
 
@@ -48,7 +49,7 @@ async fn while_redis_is_away_orders_are_refused_at_once_and_admitted_again_when_
     // The outage itself calls for no rebuild, and never for more than one.
     let now = state(&bench, item).await;
     assert_eq!(now.mode, before.mode, "{}", flow.exposition());
-    assert!(now.epoch.get() <= before.epoch.get() + 1, "{}", flow.exposition());
+    assert!(now.epoch <= Epoch(before.epoch.0 + 1), "{}", flow.exposition());
     bench.come_to_rest(item).await;
     assert_eq!(bench.left(item).await + bench.live(item).await, 1_000_000);
 }
