@@ -244,7 +244,9 @@ async fn a_lost_connection_before_commit_is_definite_and_the_next_order_is_writt
     let victim =
         bench.int("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'INSERT INTO orders%'").await;
     bench.execute(&format!("KILL {victim}")).await;
-    assert!(matches!(write.await.unwrap(), Err(LedgerError::Away { .. })));
+    // The server may still say that it interrupts the statement, or only hang up; neither leaves doubt.
+    let written = write.await.unwrap();
+    assert!(matches!(written, Err(LedgerError::Away { .. } | LedgerError::Failed { .. })), "{written:?}");
     execute(&mut holder, "ROLLBACK").await;
     assert_eq!(bench.ledger.order(&id("o-1")).await.unwrap(), None);
     assert_eq!(bench.write(numbered("o", 1, item, 1)).await, Written::Committed);
