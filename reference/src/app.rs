@@ -91,6 +91,8 @@ pub fn run(config: Config) -> Result<(), ServeError> {
 /// It could not start, lost a listener or a worker, or did not stop in time.
 pub async fn serve(config: Config, stop: CancellationToken) -> Result<(), ServeError> {
     config.check()?;
+    #[cfg(feature = "defects")]
+    crate::defects::plant(&config.defects);
     let admin_token: Arc<str> = config.admin_token()?.reveal().into();
     let deadline = Deadline::after(Duration::from_millis(config.start_deadline_ms));
     let stock = open_stock(&config, deadline, &stop).await?;

@@ -110,6 +110,10 @@ pub struct Config {
     /// Longest wait for requests and batches under way after SIGTERM, milliseconds
     #[arg(long, default_value_t = 10_000, value_name = "MS")]
     pub drain_ms: u64,
+    /// Defects to plant, for a harness that wants to know whether it would see them; this build is for nothing else
+    #[cfg(feature = "defects")]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub defects: Vec<crate::defects::Defect>,
 }
 
 /// Text that is never printed.

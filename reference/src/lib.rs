@@ -13,6 +13,8 @@ pub mod alerts;
 pub mod app;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "defects")]
+pub mod defects;
 pub mod domain;
 pub mod flow;
 pub mod http;

@@ -3,6 +3,7 @@
 //! One file a scenario, named for what it does to the service, plus one line in [`catalog`].
 
 pub mod catalog;
+pub mod chaos;
 pub mod cli;
 pub mod differences;
 pub mod entry;

@@ -45,7 +45,7 @@ pub fn nightly(options: &Nightly) -> ExitCode {
             break;
         }
         let seed = Seed(options.seed.0.wrapping_add(number as u64));
-        let mut run = series::run_entry(&runner, entry, seed, &options.reports);
+        let mut run = series::run_entry(&runner, entry, seed, &options.reports, &[]);
         if run.class == OutcomeClass::Held {
             discard(&mut run);
         }

@@ -55,13 +55,13 @@ pub fn strongest(classes: impl IntoIterator<Item = OutcomeClass>) -> OutcomeClas
 }
 
 /// Runs one entry of the catalog with a seed and says in one line what came of it. A run that failed without a verdict counts as well.
-pub fn run_entry(runner: &Runner, entry: &Entry, seed: Seed, reports: &Path) -> Ended {
+pub fn run_entry(runner: &Runner, entry: &Entry, seed: Seed, reports: &Path, service_args: &[String]) -> Ended {
     let command = format!("cargo run --release --bin chaos -- run {} --seed {seed}", entry.name);
     let launch = Launch {
         scenario: (entry.plan)(seed),
         saved: None,
         backend: Backend::Process,
-        service_args: Vec::new(),
+        service_args: service_args.to_owned(),
         reports: reports.to_owned(),
         command,
     };

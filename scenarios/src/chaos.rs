@@ -1,0 +1,207 @@
+//! The program `chaos`, and its twin with planted defects: their commands.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use harness::report::folder::RunFolder;
+use harness::report::{OutcomeClass, index};
+use harness::run::{Write, judge_saved};
+use harness::seed::Seed;
+use harness::stack::Backend;
+
+use crate::catalog::{self, CATALOG, Entry};
+use crate::launch::Runner;
+use crate::nightly::{Nightly, nightly};
+use crate::progress::put;
+use crate::replay::{Replay, replay};
+use crate::{differences, entry, launch, series};
+
+/// Scenarios by name, and saved runs judged again.
+///
+/// Exit codes: 0 held, 1 violated, 2 usage, 3 inconclusive, 4 rig failed, 5 budget missed, 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "chaos", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How cargo knows the program of this build.
+const PROGRAM: &str = if cfg!(feature = "defects") { "chaos-defects --features defects" } else { "chaos" };
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lists the scenarios
+    List,
+    /// Runs scenarios, one after another
+    Run {
+        /// Their names; `all` is the whole catalog
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// Seed of every draw; a fresh one by default
+        #[arg(long)]
+        seed: Option<Seed>,
+        /// Folder of the reports
+        #[arg(long, default_value = "reports", value_name = "DIR")]
+        reports: PathBuf,
+        /// Further argument of every service process; may be given again
+        #[arg(long = "service-arg", value_name = "ARG", allow_hyphen_values = true)]
+        service_args: Vec<String>,
+    },
+    /// Runs the catalog again and again with fresh seeds; keeps every run that is not held, and writes reports/nightly.md
+    Nightly {
+        /// No run begins after so many minutes
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_440))]
+        minutes: u64,
+        /// Seed of the first run, each further one has the next; a fresh one by default
+        #[arg(long)]
+        seed: Option<Seed>,
+        /// Folder of the reports
+        #[arg(long, default_value = "reports", value_name = "DIR")]
+        reports: PathBuf,
+    },
+    /// Runs the plan of a saved run again and says how often its verdict comes back
+    Replay {
+        /// Run folder
+        run: PathBuf,
+        /// How often, 1 to 1000
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        times: u32,
+        /// Folder of the reports
+        #[arg(long, default_value = "reports", value_name = "DIR")]
+        reports: PathBuf,
+    },
+    /// Compares two saved runs, and says whether they differ by more than runs of this kind do
+    Compare {
+        /// Run folder
+        before: PathBuf,
+        /// Run folder
+        after: PathBuf,
+        /// Folder of the reports, for what other runs measured
+        #[arg(long, default_value = "reports", value_name = "DIR")]
+        reports: PathBuf,
+    },
+    /// Writes reports/index.html: all runs, by scenario and outcome, with their trend
+    Index {
+        /// Folder of the reports
+        #[arg(long, default_value = "reports", value_name = "DIR")]
+        reports: PathBuf,
+    },
+    /// Judges a saved run again, offline, with the code of this program
+    Verify {
+        /// Run folder, or a link to one such as reports/flash_sale/latest
+        run: PathBuf,
+        /// Write the report into the run folder anew
+        #[arg(long)]
+        write: bool,
+    },
+}
+
+/// The whole program. The exit code is that of the outcome.
+#[must_use]
+pub fn main() -> ExitCode {
+    if let Some(code) = entry::serve_if_asked() {
+        return code;
+    }
+    match Arguments::parse().command {
+        Command::List => list(),
+        Command::Run { names, seed, reports, service_args } => run(&names, seed, reports, service_args),
+        Command::Nightly { minutes, seed, reports } => {
+            nightly(&Nightly { time: Duration::from_secs(minutes * 60), seed: seed.unwrap_or_else(entry::fresh_seed), reports })
+        }
+        Command::Replay { run, times, reports } => replay(&Replay { run, times, reports }),
+        Command::Compare { before, after, reports } => compare(&before, &after, &reports),
+        Command::Index { reports } => write_index(&reports),
+        Command::Verify { run, write } => verify(&run, if write { Write::Yes } else { Write::No }),
+    }
+}
+
+fn list() -> ExitCode {
+    for entry in CATALOG {
+        put(&format!("{:<24} {}; promised: {}\n", entry.name, entry.shows, entry.promises));
+    }
+    ExitCode::SUCCESS
+}
+
+fn run(names: &[String], seed: Option<Seed>, reports: PathBuf, service_args: Vec<String>) -> ExitCode {
+    let entries = match chosen(names) {
+        Ok(entries) => entries,
+        Err(name) => {
+            return launch::fail(OutcomeClass::Usage, &format!("there is no scenario {name:?}: see `chaos list`"));
+        }
+    };
+    let seed = seed.unwrap_or_else(entry::fresh_seed);
+    if let [only] = entries.as_slice() {
+        let launch = launch::Launch {
+            scenario: (only.plan)(seed),
+            saved: None,
+            backend: Backend::Process,
+            service_args,
+            reports,
+            command: entry::repeat_command(PROGRAM, seed),
+        };
+        return launch::run_one(launch);
+    }
+    let runner = match Runner::start() {
+        Ok(runner) => runner,
+        Err(error) => return launch::fail(OutcomeClass::RigFailed, &format!("start the runtime: {error}")),
+    };
+    let mut ended = Vec::new();
+    for entry in entries {
+        if runner.is_stopped() {
+            break;
+        }
+        ended.push(series::run_entry(&runner, entry, seed, &reports, &service_args));
+    }
+    series::close(&runner, &ended)
+}
+
+/// The entries of these names, in their order; the first name that is none.
+fn chosen(names: &[String]) -> Result<Vec<&'static Entry>, &String> {
+    if names.iter().any(|name| name == "all") {
+        return Ok(CATALOG.iter().collect());
+    }
+    names.iter().map(|name| catalog::find(name).ok_or(name)).collect()
+}
+
+fn compare(before: &Path, after: &Path, reports: &Path) -> ExitCode {
+    let read = |path: &Path| RunFolder::open(path).and_then(|folder| folder.read_report());
+    let compared = read(before).and_then(|before| {
+        let after = read(after)?;
+        let (others, _) = index::summaries(reports).unwrap_or_default();
+        Ok(harness::report::compare::compare(&before, &after, &others).to_text())
+    });
+    match compared {
+        Ok(text) => {
+            put(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => launch::fail(OutcomeClass::Usage, &error.to_string()),
+    }
+}
+
+fn write_index(reports: &Path) -> ExitCode {
+    match index::write(reports) {
+        Ok(path) => {
+            put(&format!("{}\n", path.display()));
+            ExitCode::SUCCESS
+        }
+        Err(error) => launch::fail(OutcomeClass::Usage, &error.to_string()),
+    }
+}
+
+fn verify(run: &Path, write: Write) -> ExitCode {
+    if !run.is_dir() {
+        return launch::fail(OutcomeClass::Usage, &format!("there is no run folder {}", run.display()));
+    }
+    let saved = differences::saved_verdicts(run);
+    match judge_saved(run, write) {
+        Ok(judged) => {
+            put(&differences::render(&saved, &judged.report));
+            launch::show(&judged)
+        }
+        Err(error) => launch::fail(OutcomeClass::RigFailed, &error.to_string()),
+    }
+}
