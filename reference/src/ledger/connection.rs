@@ -176,7 +176,31 @@ impl Connection {
         }
     }
 
-    /// Place in the packet of the last [`Self::begin`] of the statement that was refused; `None` if all were answered.
+    /// Sends a whole transaction in one packet: BEGIN, these statements, COMMIT. The server executes none behind one that it refuses, so
+    /// what must hold for the COMMIT has to be a statement that is refused otherwise.
+    ///
+    /// # Errors
+    /// `Refused`: one of `statements`, which leaves the transaction open. `Unknown`: the connection was lost, or COMMIT itself failed.
+    pub(super) async fn transact(&mut self, statements: &[String]) -> Result<(), Failure> {
+        self.refused_at = None;
+        let mut reply = Reply::default();
+        let sent = self.send_into(&mut reply, format!("BEGIN; {}; COMMIT", statements.join("; ")), State::Clean, REPLY_LIMIT).await;
+        let answered = reply.len();
+        sent.map_err(|failure| match failure {
+            Failure::Refused { code, why } if answered > statements.len() => {
+                self.state = State::Spent;
+                Failure::Unknown { why: format!("error {code}: {why}") }
+            }
+            Failure::Refused { .. } => {
+                self.state = State::Open;
+                self.refused_at = answered.checked_sub(1);
+                failure
+            }
+            other => other.of_commit(),
+        })
+    }
+
+    /// Place in the packet of the last [`Self::begin`] or [`Self::transact`] of the statement that was refused; `None` if all were answered.
     pub(super) const fn refused_at(&self) -> Option<usize> {
         self.refused_at
     }

@@ -10,6 +10,8 @@ pub(super) const DUPLICATE_KEY: u16 = 1062;
 pub(super) const UNKNOWN_DATABASE: u16 = 1049;
 /// A lock was not granted in time; only the statement is rolled back.
 pub(super) const LOCK_WAIT_TIMEOUT: u16 = 1205;
+/// A number left its range: what a statement says that is written to fail unless something stands as assumed.
+pub(super) const OUT_OF_RANGE: u16 = 1690;
 /// Deadlock (transaction gone), lock wait, and the snapshot conflict of newer MariaDB: the same transaction may succeed now.
 const TRANSIENT: [u16; 3] = [1213, LOCK_WAIT_TIMEOUT, 1020];
 /// CHECK refused the row, on MySQL and on MariaDB.
@@ -81,10 +83,15 @@ impl Failure {
         matches!(self, Self::Refused { code: DUPLICATE_KEY, .. })
     }
 
+    /// Whether a statement that is written to fail unless something stands as assumed has failed.
+    pub(super) const fn is_not_as_assumed(&self) -> bool {
+        matches!(self, Self::Refused { code: OUT_OF_RANGE, .. })
+    }
+
     /// Whether a ROLLBACK after it leaves a connection that can be trusted.
     pub(super) fn leaves_connection_usable(&self) -> bool {
         match self {
-            Self::Refused { code, .. } => *code == DUPLICATE_KEY || TRANSIENT.contains(code) || CHECK.contains(code),
+            Self::Refused { code, .. } => matches!(*code, DUPLICATE_KEY | OUT_OF_RANGE) || TRANSIENT.contains(code) || CHECK.contains(code),
             Self::Broken { .. } => true,
             Self::Lost { .. } | Self::Unknown { .. } => false,
         }

@@ -51,6 +51,13 @@ impl Fence {
         Self::items(orders).into_iter().map(sql::share_epoch).collect::<Vec<_>>().join("; ")
     }
 
+    /// [`Self::share`], each refused unless the fence stands as this one says.
+    pub(super) fn share_as_assumed(&self) -> Vec<String> {
+        let mut gates: Vec<(&Item, &Gate)> = self.gates.iter().collect();
+        gates.sort_unstable_by_key(|(item, _)| **item);
+        gates.into_iter().map(|(item, gate)| sql::share_epoch_as(*item, gate.state.epoch, gate.limit)).collect()
+    }
+
     /// The items of these orders, in the order in which they are locked.
     pub(super) fn items(orders: &[&NewOrder]) -> Vec<Item> {
         let mut items: Vec<Item> = orders.iter().flat_map(|order| &order.admissions).map(|admission| admission.line.item).collect();

@@ -233,6 +233,9 @@ impl Writer {
         loop {
             match self.attempt(&mut jobs).await {
                 Ok(verdicts) => return settle(jobs, verdicts),
+                Err(ended) if repeats.allow_in_doubt(&ended) => {}
+                // Only a repeat that ended well tells what became of the attempt before it.
+                Err(_) if repeats.in_doubt => return settle_unknown(jobs),
                 // One item that somebody has locked must not keep the others waiting.
                 Err(ended) if ended.failure.is_lock_wait() && self.aside.is_some() => return self.set_aside(jobs, ended.locked),
                 Err(ended) if repeats.allow(&ended) => tokio::time::sleep(jitter(repeats.conflicts)).await,
@@ -285,7 +288,7 @@ impl Writer {
     }
 }
 
-/// A transaction that committed nothing.
+/// A transaction that committed nothing, or with `Failure::Unknown` most likely nothing.
 struct Ended {
     failure: Failure,
     died_idle: bool,
@@ -298,9 +301,19 @@ struct Ended {
 struct Repeats {
     conflicts: u32,
     renewals: u32,
+    /// Whether the COMMIT of an attempt may have taken effect.
+    in_doubt: bool,
 }
 
 impl Repeats {
+    /// Once, after a connection that had died while it was idle took a whole transaction with it. An order that was committed nevertheless
+    /// is met again by its id.
+    const fn allow_in_doubt(&mut self, ended: &Ended) -> bool {
+        let first = matches!(ended.failure, Failure::Unknown { .. }) && !self.in_doubt;
+        self.in_doubt |= first;
+        first
+    }
+
     /// Conflicts a few times; a connection that had died while it was idle once.
     fn allow(&mut self, ended: &Ended) -> bool {
         if ended.died_idle {
@@ -322,6 +335,12 @@ fn settle(jobs: Vec<Job>, verdicts: Vec<Verdict>) -> Vec<Vec<Job>> {
         }
     }
     alone
+}
+
+/// Nobody can say what became of any of them.
+fn settle_unknown(jobs: Vec<Job>) -> Vec<Vec<Job>> {
+    jobs.into_iter().for_each(|job| job.answer.give(Ok(Written::Unknown)));
+    Vec::new()
 }
 
 /// A row that was refused may be any one of several: each gets a transaction of its own. Otherwise nothing was written.
