@@ -78,15 +78,16 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, armed: &AtomicU8) -
                 if sent.is_empty() {
                     return Ok(());
                 }
-                // A packet is four bytes of header and the command: the text of a query follows.
-                let cut = if sent.get(5..) == Some(b"COMMIT") { armed.swap(OFF, Ordering::SeqCst) } else { OFF };
+                // Alone, or behind the statements of its transaction.
+                let cut = if sent.ends_with(b"COMMIT") { armed.swap(OFF, Ordering::SeqCst) } else { OFF };
                 if cut == BEFORE {
                     return Ok(());
                 }
                 server.write_all(sent).await?;
                 if cut == AFTER {
-                    // The reply is read, so the server has committed, and kept.
-                    server.read_u8().await?;
+                    // All of the reply is read, so the server has committed, and kept: a server that answers a packet of several statements
+                    // tells in one piece, and says nothing more of its own accord.
+                    let _kept = server.read(&mut from_server).await?;
                     return Ok(());
                 }
             }
