@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use reference::domain::{ChangeKind, Item, OrderStatus, UserLimit};
@@ -251,58 +252,59 @@ async fn check_told(bench: &FlowBench, use_case: UseCase, case: &Case, answer: &
     }
 }
 
-/// Spoils every request of the use case at every moment; at least so many must have been made to Redis and to MySQL. How many there were.
-async fn try_all(use_case: UseCase, fewest: (u32, u32)) -> String {
+/// Spoils every request of the use case at every moment; at least so many must have been made to Redis, and so many to MySQL, of which a new
+/// connection makes two. How many there were.
+async fn try_all(use_case: UseCase, redis_fewest: u32, mysql_expected: RangeInclusive<u32>) -> String {
     let mut told = format!("{use_case:?}, requests spoilt at redis + mysql:");
     let bench = FlowBench::new().await;
     for moment in [Moment::Before, Moment::During, Moment::After, Moment::Late] {
         let redis = spoil_each(&bench, use_case, Language::Redis, moment).await;
-        assert!(redis >= fewest.0, "{use_case:?}: {redis} requests to Redis were spoilt");
+        assert!(redis >= redis_fewest, "{use_case:?}: {redis} requests to Redis were spoilt");
         // MySQL is waited for longer than a test should take.
         if moment == Moment::Late {
             told.push_str(&format!(" {moment:?} {redis}"));
             continue;
         }
         let mysql = spoil_each(&bench, use_case, Language::MySql, moment).await;
-        assert!(mysql >= fewest.1, "{use_case:?}: {mysql} requests to MySQL were spoilt");
+        assert!(mysql_expected.contains(&mysql), "{use_case:?}: {mysql} requests to MySQL were spoilt");
         told.push_str(&format!(" {moment:?} {redis} + {mysql},"));
     }
     told
 }
 
 macro_rules! tests {
-    ($($name:ident: $use_case:ident, $redis:literal, $mysql:literal;)*) => {$(
+    ($($name:ident: $use_case:ident, $redis:literal, $mysql:expr;)*) => {$(
         #[tokio::test]
         async fn $name() {
-            let told = try_all(UseCase::$use_case, ($redis, $mysql)).await;
+            let told = try_all(UseCase::$use_case, $redis, $mysql).await;
             println!("{told}");
         }
     )*};
 }
 
 tests! {
-    creating_an_order: Create, 1, 2;
-    creating_a_cart: Cart, 2, 2;
-    creating_an_order_in_strict_mode: Strict, 1, 2;
-    paying: Pay, 0, 1;
-    cancelling: Cancel, 0, 3;
-    cancelling_what_was_never_ordered: CancelUnknown, 0, 2;
-    refunding: Refund, 0, 3;
-    resolving_a_lock: Resolve, 2, 2;
-    deducting: Deduct, 1, 4;
-    delivering_an_increase: Deliver, 1, 3;
-    rebuilding_a_counter: Rebuild, 2, 4;
-    handing_an_item_to_mysql: ToDatabase, 0, 4;
-    giving_an_item_back_to_redis: FromDatabase, 2, 4;
-    expiring: Expire, 0, 3;
-    restocking: Restock, 0, 3;
-    cutting_stock: Cut, 2, 4;
-    holding_stock_back: Hold, 2, 4;
-    setting_a_limit: Limit, 0, 3;
-    creating_an_order_under_a_limit: Limited, 1, 2;
-    auditing_a_counter_that_is_wrong: Audit, 2, 4;
-    reopening_a_closed_item: Reopen, 2, 4;
-    going_back_to_redis_after_an_outage: GiveBack, 2, 4;
+    creating_an_order: Create, 1, 2..=4;
+    creating_a_cart: Cart, 2, 2..=4;
+    creating_an_order_in_strict_mode: Strict, 1, 2..=9;
+    paying: Pay, 0, 1..=3;
+    cancelling: Cancel, 0, 3..=6;
+    cancelling_what_was_never_ordered: CancelUnknown, 0, 2..=7;
+    refunding: Refund, 0, 3..=6;
+    resolving_a_lock: Resolve, 2, 2..=6;
+    deducting: Deduct, 1, 4..=7;
+    delivering_an_increase: Deliver, 1, 3..=7;
+    rebuilding_a_counter: Rebuild, 2, 4..=7;
+    handing_an_item_to_mysql: ToDatabase, 0, 4..=8;
+    giving_an_item_back_to_redis: FromDatabase, 2, 4..=7;
+    expiring: Expire, 0, 3..=6;
+    restocking: Restock, 0, 3..=8;
+    cutting_stock: Cut, 2, 4..=10;
+    holding_stock_back: Hold, 2, 4..=9;
+    setting_a_limit: Limit, 0, 3..=5;
+    creating_an_order_under_a_limit: Limited, 1, 2..=10;
+    auditing_a_counter_that_is_wrong: Audit, 2, 4..=11;
+    reopening_a_closed_item: Reopen, 2, 4..=10;
+    going_back_to_redis_after_an_outage: GiveBack, 2, 4..=10;
 }
 
 #[tokio::test]
