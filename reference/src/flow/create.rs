@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::admit::{Admitted, in_time};
+use super::admit::{Admitted, Used, in_time};
 use super::resolve::Held;
 use super::{Flow, Refusal};
 use crate::clock::{self, Deadline};
@@ -80,10 +80,11 @@ impl Flow {
             return Err(Refusal::SoldOut { item: line.item });
         }
         // Before any stock is taken: whoever is told to come back later left no trace.
-        let seat = self.ledger.seat()?;
+        let seat = self.ledger.seat(request.lines().iter().map(|line| line.item))?;
+        let mut used = Used::default();
         for _ in 0..TRIES {
-            match self.attempt(&request, &seat, deadline).await {
-                Step::Answer(answer) => return answer,
+            match self.attempt(&request, &seat, deadline, &mut used).await {
+                Step::Answer(answer) => return answer.map_err(|refusal| used.speak_of(refusal)),
                 Step::Again(item) if deadline.has_passed() => return Err(moved_on(item)),
                 Step::Again(item) => in_time(deadline, item, self.make_ready(item, "epoch_moved")).await?,
             }
@@ -91,7 +92,7 @@ impl Flow {
         Err(Refusal::NotAdmitted("the epoch moved on again and again".to_owned()))
     }
 
-    async fn attempt(&self, request: &Arc<OrderRequest>, seat: &Seat, deadline: Deadline) -> Step {
+    async fn attempt(&self, request: &Arc<OrderRequest>, seat: &Seat, deadline: Deadline, used: &mut Used) -> Step {
         // Before stock is taken: while MySQL is away every reservation would only wait for the resolver.
         let Some(mut pass) = self.mysql.pass() else {
             return Step::Answer(Err(Refusal::NotAdmitted("mysql does not answer".to_owned())));
@@ -104,7 +105,7 @@ impl Flow {
             }
             pass.answered();
         }
-        let attempt = self.admit(request, deadline).await;
+        let attempt = self.admit(request, deadline, used).await;
         let held = attempt.held;
         let (admissions, left) = match attempt.result {
             Ok(Admitted::All { admissions, left }) => (admissions, left),
@@ -125,8 +126,6 @@ impl Flow {
         let written = self.ledger.write_seated(order, seat.clone()).await;
         match &written {
             Ok(Written::Unknown) | Err(LedgerError::Away { .. } | LedgerError::Unknown { .. }) => pass.tell(false),
-            // The queue is ours: it says nothing of MySQL.
-            Err(LedgerError::QueueFull { .. }) => {}
             Ok(_) | Err(_) => pass.tell(true),
         }
         self.metrics.count("order_write", written_word(&written));
@@ -242,7 +241,6 @@ fn written_word(written: &Result<Written, LedgerError>) -> &'static str {
         Ok(Written::NotAdmitted { .. }) => "not_admitted",
         Ok(Written::GuardRefused { .. }) => "guard_refused",
         Ok(Written::Unknown) | Err(LedgerError::Unknown { .. }) => "unknown",
-        Err(LedgerError::QueueFull { .. }) => "queue_full",
         Err(_) => "failed",
     }
 }

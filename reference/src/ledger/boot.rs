@@ -74,7 +74,9 @@ async fn probe(connection: &mut Connection) -> Result<Flavour, LedgerError> {
 async fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
     let failed = |why: String| LedgerError::Failed { act: "migrate the database", why };
     // The lock of the driver's migrator waits with a negative time limit, which MariaDB answers with NULL and no lock.
-    let lock = format!("SELECT COALESCE(GET_LOCK(CONCAT('holdfast.', MD5(DATABASE())), {MIGRATION_WAIT_S}), 0) AS granted");
+    // Its name may have 64 characters, as many as a database. MD5 and SHA1 are no functions of MySQL from 9.6 on.
+    let name = "CONCAT('holdfast.', LEFT(SHA2(DATABASE(), 256), 32))";
+    let lock = format!("SELECT COALESCE(GET_LOCK({name}, {MIGRATION_WAIT_S}), 0) AS granted");
     let limit = Duration::from_secs(u64::from(MIGRATION_WAIT_S) + 5);
     let reply = connection.patient_query(lock, limit).await.map_err(|failure| failure.into_error("migrate the database"))?;
     match reply.rows(0) {

@@ -91,11 +91,14 @@ impl Unit for Deduct {
             sales.remove(&event.key());
             poison.push(Poison { id: event.id, why });
         }
-        if let Some(why) = move_balances(connection, &sales).await? {
+        if let Some(why) = settle(connection, &sales, &known, &poison).await? {
             connection.rollback().await?;
             return Ok(Deducted::Refused { taken: by_item(&events), why });
         }
-        finish(connection, &known, &poison).await?;
+        for Poison { id, why } in &poison {
+            // Never by the rules: event and sale are written together.
+            tracing::error!(outbox_id = id, why, "a deduct that nothing can settle is DEAD");
+        }
         connection.commit().await?;
         let settled = known.into_iter().map(Event::settled).collect();
         let dead = poison.len() as u64;
@@ -256,8 +259,14 @@ async fn find_sales(connection: &mut Connection, wanted: &BTreeSet<SaleKey>, loc
     Ok(found)
 }
 
-/// LOCK → OUT and one update a balance. A sale that is OUT or UNLOCK already needs nothing. `Some` says why it was refused.
-async fn move_balances(connection: &mut Connection, sales: &Sales) -> Result<Option<String>, Failure> {
+/// LOCK → OUT, one update a balance, and the end of the events, in one packet. A sale that is OUT or UNLOCK already needs nothing. `Some` says
+/// which balance refused; then all of it must be taken back.
+async fn settle(
+    connection: &mut Connection,
+    sales: &Sales,
+    known: &[&Event],
+    poison: &[Poison],
+) -> Result<Option<String>, Failure> {
     let mut sums: BTreeMap<Item, i64> = BTreeMap::new();
     let mut ids = Vec::new();
     let readable = sales.iter().filter_map(|((_, item), sale)| Some((item, sale.as_ref().ok()?)));
@@ -265,37 +274,32 @@ async fn move_balances(connection: &mut Connection, sales: &Sales) -> Result<Opt
         *sums.entry(*item).or_default() += i64::from(sale.quantity.get());
         ids.push(sale.id);
     }
-    if ids.is_empty() {
-        return Ok(None);
-    }
     ids.sort_unstable();
-    let ids = sql::list(ids);
-    connection.query(format!("UPDATE inventory_transactions SET transaction_type = 'OUT' WHERE id IN ({ids})")).await?;
-    let update = |(item, units): (&Item, &i64)| {
-        let item = sql::item_is(*item);
-        format!(
-            "UPDATE inventory SET current_stock = current_stock - {units}, version = version + 1 \
-             WHERE {item} AND current_stock - locked_stock >= {units}"
-        )
-    };
-    let updates: Vec<String> = sums.iter().map(update).collect();
-    let reply = connection.query(updates.join("; ")).await?;
-    let refused = sums.iter().enumerate().find(|(at, _)| reply.affected(*at) == 0);
+    let out = (!ids.is_empty())
+        .then(|| format!("UPDATE inventory_transactions SET transaction_type = 'OUT' WHERE id IN ({})", sql::list(&ids)));
+    let first_balance = usize::from(out.is_some());
+    let steps = out.into_iter().chain(sums.iter().map(take_from_balance)).chain(finish(known, poison));
+    let reply = connection.query(steps.collect::<Vec<_>>().join("; ")).await?;
+    let refused = sums.iter().enumerate().find(|(at, _)| reply.affected(first_balance + at) == 0);
     Ok(refused.map(|(_, (item, units))| format!("the balance of {item} does not cover {units} units")))
 }
 
-async fn finish(connection: &mut Connection, known: &[&Event], poison: &[Poison]) -> Result<(), Failure> {
-    if !known.is_empty() {
-        let ids = sql::list(known.iter().map(|event| event.id));
-        connection.query(format!("UPDATE outbox SET status = 'DONE' WHERE id IN ({ids})")).await?;
-    }
-    for Poison { id, why } in poison {
-        // Never by the rules: event and sale are written together.
-        tracing::error!(outbox_id = id, why, "a deduct that nothing can settle is DEAD");
-        let why = sql::text(why, 255);
-        connection.query(format!("UPDATE outbox SET status = 'DEAD', last_error = {why} WHERE id = {id}")).await?;
-    }
-    Ok(())
+fn take_from_balance((item, units): (&Item, &i64)) -> String {
+    let item = sql::item_is(*item);
+    format!(
+        "UPDATE inventory SET current_stock = current_stock - {units}, version = version + 1 \
+         WHERE {item} AND current_stock - locked_stock >= {units}"
+    )
+}
+
+/// DONE, and DEAD with its reason.
+fn finish(known: &[&Event], poison: &[Poison]) -> Vec<String> {
+    let ids = sql::list(known.iter().map(|event| event.id));
+    let done = (!known.is_empty()).then(|| format!("UPDATE outbox SET status = 'DONE' WHERE id IN ({ids})"));
+    let dead = poison.iter().map(|Poison { id, why }| {
+        format!("UPDATE outbox SET status = 'DEAD', last_error = {} WHERE id = {id}", sql::text(why, 255))
+    });
+    done.into_iter().chain(dead).collect()
 }
 
 /// Puts refused events off, 1 s · 2ⁿ up to 60 s, and gives them up after the tenth refusal.

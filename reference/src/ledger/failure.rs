@@ -16,8 +16,10 @@ pub(super) const OUT_OF_RANGE: u16 = 1690;
 const TRANSIENT: [u16; 3] = [1213, LOCK_WAIT_TIMEOUT, 1020];
 /// CHECK refused the row, on MySQL and on MariaDB.
 const CHECK: [u16; 2] = [3819, 4025];
-/// The server ends the connection with these: shutdown, kill, idle for too long.
-const GOODBYE: [u16; 3] = [1053, 1927, 4031];
+/// The server ends the connection with these: shutdown, kill, idle for too long. A statement that a kill or a shutdown finds waiting for a lock
+/// is interrupted (1317) before its connection ends, so that one counts as lost as well: nothing of its transaction will be committed, and what
+/// commits by itself may have done so.
+const GOODBYE: [u16; 4] = [1053, 1317, 1927, 4031];
 
 /// The server takes no work now, whatever the statement: too many connections, read only.
 const AWAY: [u16; 5] = [1040, 1203, 1290, 1792, 1836];

@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Dial};
 use super::failure::Failure;
-use super::order_aside::{Aside, by_items};
+use super::order_aside::{Detour, by_items};
 use super::order_batch::{Verdict, transact};
 use super::order_fence::Fence;
 use super::quota::SeenLimits;
-use super::store::Seat;
+use super::seat::Seat;
 use super::unit::{CONFLICT_REPEATS, jitter};
 use super::{LedgerError, LedgerSettings, NewOrder, Written};
 use crate::domain::Item;
@@ -42,16 +42,15 @@ pub(super) struct OrderWriter {
 
 impl OrderWriter {
     /// Starts the writers. Their connections are opened when the first order comes. Orders that would keep the others waiting go `aside`.
-    pub(super) fn start(settings: &LedgerSettings, dial: &Dial, aside: Option<&Self>) -> Self {
+    pub(super) fn start(settings: &LedgerSettings, dial: &Dial, aside: Option<&Arc<Detour>>) -> Self {
         let (queue, receiver) = mpsc::channel(settings.writer_queue.max(1));
         let closing = CancellationToken::new();
         let inbox = Arc::new(Inbox { receiver: tokio::sync::Mutex::new(receiver), closing: closing.clone() });
         let batch_max = settings.batch_max.max(1);
-        let aside = aside.map(|writer| writer.queue.clone());
         let writer = || {
-            let (inbox, dial, aside) = (Arc::clone(&inbox), dial.clone(), aside.clone());
+            let (inbox, dial, aside) = (Arc::clone(&inbox), dial.clone(), aside.cloned());
             let make = move || {
-                let (dial, limits, aside) = (dial.clone(), SeenLimits::default(), aside.clone().map(Aside::new));
+                let (dial, limits, aside) = (dial.clone(), SeenLimits::default(), aside.clone());
                 Writer { dial, connection: None, limits, batch_max, aside }.run(Arc::clone(&inbox))
             };
             tokio::spawn(supervise(make))
@@ -64,12 +63,18 @@ impl OrderWriter {
     /// it is written.
     pub(super) async fn write(&self, order: NewOrder, seat: Seat) -> Outcome {
         let (sender, answer) = oneshot::channel();
-        let job = Job { order, _seat: seat, answer: Answer { sender: Some(sender), commit_sent: false } };
+        let job = Job { order, seat, answer: Answer { sender: Some(sender), commit_sent: false } };
         self.queue.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(job) => job.refuse(LedgerError::QueueFull { capacity: self.queue.max_capacity() }),
+            // Never full, because every order in it has a seat.
+            mpsc::error::TrySendError::Full(job) => job.refuse(failed("too many orders wait for a writer")),
             mpsc::error::TrySendError::Closed(job) => job.refuse(failed("the ledger is closed")),
         })?;
         answer.await.unwrap_or(Ok(Written::Unknown))
+    }
+
+    /// The way into its queue.
+    pub(super) fn queue(&self) -> mpsc::Sender<Job> {
+        self.queue.clone()
     }
 
     /// Orders waiting.
@@ -88,7 +93,8 @@ impl OrderWriter {
     }
 }
 
-fn failed(why: &str) -> LedgerError {
+/// An order that was certainly not written.
+pub(super) fn failed(why: &str) -> LedgerError {
     LedgerError::Failed { act: ACT, why: why.into() }
 }
 
@@ -105,7 +111,7 @@ where
 
 pub(super) struct Job {
     pub(super) order: NewOrder,
-    _seat: Seat,
+    pub(super) seat: Seat,
     answer: Answer,
 }
 
@@ -174,7 +180,7 @@ struct Writer {
     limits: SeenLimits,
     batch_max: usize,
     /// Where orders go whose item somebody has locked; none for the writer that they go to.
-    aside: Option<Aside>,
+    aside: Option<Arc<Detour>>,
 }
 
 impl Writer {
@@ -201,7 +207,7 @@ impl Writer {
 
     /// Orders of one id go one after another: the second must see what became of the first.
     async fn write(&mut self, mut jobs: Vec<Job>) {
-        if let Some(aside) = &mut self.aside {
+        if let Some(aside) = &self.aside {
             jobs = aside.divert(jobs);
         }
         while !jobs.is_empty() {
@@ -217,7 +223,7 @@ impl Writer {
         let mut batches = VecDeque::from([jobs]);
         while let Some(mut batch) = batches.pop_front() {
             // An earlier one may have found an item locked.
-            if let Some(aside) = &mut self.aside {
+            if let Some(aside) = &self.aside {
                 batch = aside.divert(batch);
             }
             if batch.is_empty() {
@@ -246,8 +252,8 @@ impl Writer {
 
     /// After a lock that was not granted: the orders of the item that is `locked` are left to another writer. If nobody knows which it is, the
     /// orders are first tried item by item, and those that waited again are left.
-    fn set_aside(&mut self, jobs: Vec<Job>, locked: Option<Item>) -> Vec<Vec<Job>> {
-        if let (Some(aside), Some(item)) = (&mut self.aside, locked) {
+    fn set_aside(&self, jobs: Vec<Job>, locked: Option<Item>) -> Vec<Vec<Job>> {
+        if let (Some(aside), Some(item)) = (&self.aside, locked) {
             aside.mark(item);
             return vec![jobs];
         }
@@ -255,7 +261,7 @@ impl Writer {
         if groups.len() > 1 {
             return groups;
         }
-        if let (Some(aside), Some(stuck)) = (&mut self.aside, groups.pop()) {
+        if let (Some(aside), Some(stuck)) = (&self.aside, groups.pop()) {
             aside.take(stuck);
         }
         Vec::new()
