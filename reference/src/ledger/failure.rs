@@ -93,7 +93,9 @@ impl Failure {
     /// Whether a ROLLBACK after it leaves a connection that can be trusted.
     pub(super) fn leaves_connection_usable(&self) -> bool {
         match self {
-            Self::Refused { code, .. } => matches!(*code, DUPLICATE_KEY | OUT_OF_RANGE) || TRANSIENT.contains(code) || CHECK.contains(code),
+            Self::Refused { code, .. } => {
+                matches!(*code, DUPLICATE_KEY | OUT_OF_RANGE) || TRANSIENT.contains(code) || CHECK.contains(code)
+            }
             Self::Broken { .. } => true,
             Self::Lost { .. } | Self::Unknown { .. } => false,
         }

@@ -69,6 +69,13 @@ pub(crate) fn address(url: &str) -> String {
     after.split('/').next().unwrap().to_owned()
 }
 
+/// Whether the reply to a packet of several statements is not at its end: the last reply ends with the status, in which a flag says so, and the
+/// number of warnings, two bytes each.
+fn more_follows(reply: &[u8]) -> bool {
+    const MORE_RESULTS: u8 = 8;
+    reply.last_chunk::<4>().is_none_or(|[status, ..]| status & MORE_RESULTS != 0)
+}
+
 async fn relay(mut client: TcpStream, mut server: TcpStream, armed: &AtomicU8) -> std::io::Result<()> {
     let (mut from_client, mut from_server) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
@@ -85,9 +92,9 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, armed: &AtomicU8) -
                 }
                 server.write_all(sent).await?;
                 if cut == AFTER {
-                    // All of the reply is read, so the server has committed, and kept: a server that answers a packet of several statements
-                    // tells in one piece, and says nothing more of its own accord.
-                    let _kept = server.read(&mut from_server).await?;
+                    // The reply is read to its end, so the server has committed, and kept.
+                    let mut kept = Vec::new();
+                    while more_follows(&kept) && server.read_buf(&mut kept).await? > 0 {}
                     return Ok(());
                 }
             }
