@@ -76,6 +76,13 @@ fn more_follows(reply: &[u8]) -> bool {
     reply.last_chunk::<4>().is_none_or(|[status, ..]| status & MORE_RESULTS != 0)
 }
 
+/// Reads the reply to a packet to its end, so that the server has executed all of its statements.
+pub(crate) async fn reply_of_mysql(server: &mut TcpStream) -> std::io::Result<()> {
+    let mut reply = Vec::new();
+    while more_follows(&reply) && server.read_buf(&mut reply).await? > 0 {}
+    Ok(())
+}
+
 async fn relay(mut client: TcpStream, mut server: TcpStream, armed: &AtomicU8) -> std::io::Result<()> {
     let (mut from_client, mut from_server) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
@@ -92,10 +99,8 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, armed: &AtomicU8) -
                 }
                 server.write_all(sent).await?;
                 if cut == AFTER {
-                    // The reply is read to its end, so the server has committed, and kept.
-                    let mut kept = Vec::new();
-                    while more_follows(&kept) && server.read_buf(&mut kept).await? > 0 {}
-                    return Ok(());
+                    // The server has committed, and its reply is kept.
+                    return reply_of_mysql(&mut server).await;
                 }
             }
             read = server.read(&mut from_server) => {
