@@ -190,7 +190,7 @@ impl Stock {
         self.lane().call(script, &Invocation { keys, arguments, members }).await
     }
 
-    fn lane(&self) -> &Lane {
+    pub(super) fn lane(&self) -> &Lane {
         let lanes = &self.shared.lanes;
         &lanes[self.shared.next.fetch_add(1, Ordering::Relaxed) % lanes.len()]
     }
