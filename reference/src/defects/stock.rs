@@ -1,9 +1,7 @@
 //! Writes to a counter that ask neither for its epoch nor for its process nor whether they were made before.
 
-use super::keys::Key;
-use super::script::{ADD, Invocation, OVERWRITE};
-use super::{Stock, StockError};
-use crate::domain::Item;
+use super::{Invocation, Item, Key, Stock, StockError};
+use crate::stock::script::{ADD, OVERWRITE};
 
 impl Stock {
     /// Sets the counter.

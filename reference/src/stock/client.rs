@@ -19,6 +19,10 @@ use super::script::{APPLY_DELTA, CONFIRM, Invocation, PRE_DEDUCT, PROBE, ROLLBAC
 use super::{Applied, Lock, PreDeduct, Probe, StockError, StockSettings, Taken, Unready};
 use crate::domain::{Epoch, Item, Member, OrderId, Quantity};
 
+#[cfg(feature = "defects")]
+#[path = "../defects/stock.rs"]
+mod wrong;
+
 /// Members sent in one call; more are sent in several, one after the other.
 const MEMBERS_PER_CALL: usize = 500;
 
@@ -190,7 +194,7 @@ impl Stock {
         self.lane().call(script, &Invocation { keys, arguments, members }).await
     }
 
-    pub(super) fn lane(&self) -> &Lane {
+    fn lane(&self) -> &Lane {
         let lanes = &self.shared.lanes;
         &lanes[self.shared.next.fetch_add(1, Ordering::Relaxed) % lanes.len()]
     }

@@ -13,9 +13,6 @@ mod lane;
 mod reply;
 mod script;
 mod settings;
-#[cfg(feature = "defects")]
-#[path = "../defects/stock.rs"]
-mod wrong;
 
 pub use client::Stock;
 pub use installer::Installer;
