@@ -238,7 +238,7 @@ pub const CATALOG: &[Entry] = &[
     },
     Entry {
         name: "ledger_behind",
-        shows: "a restart and an empty Redis while the ledger is a thousand orders behind",
+        shows: "an empty Redis, a restart and cuts while the ledger is a thousand orders behind",
         promises: WITHIN_5_S,
         plan: ledger_behind::plan,
     },
