@@ -12,6 +12,7 @@ mod degrade_behind;
 mod duplicate_requests;
 mod everything;
 mod expiry_race;
+mod forgotten_session;
 mod hot_keys;
 mod late_pre_deduct;
 mod ledger_behind;
@@ -235,6 +236,12 @@ pub const CATALOG: &[Entry] = &[
         shows: "a message in the outbox that nobody can settle",
         promises: WITHIN_5_S,
         plan: bad_message::plan,
+    },
+    Entry {
+        name: "forgotten_session",
+        shows: "MySQL keeps the locks of a session whose client is gone, and Redis is emptied",
+        promises: "answers, latency, backlog and locks back in the band of the baseline 15 s after the last heal",
+        plan: forgotten_session::plan,
     },
     Entry {
         name: "ledger_behind",
