@@ -93,6 +93,11 @@ const CLAIMS: [&Claim; 27] = [
     &generator_kept_up::CLAIM,
 ];
 
+/// Names of all claims, in the order of the report.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CLAIMS.iter().map(|claim| claim.name)
+}
+
 /// Name of the claim that the evidence can be trusted; a violation of it means that the rig failed.
 pub const EVIDENCE_IS_SOUND: &str = evidence_is_sound::CLAIM.name;
 
