@@ -83,7 +83,7 @@ impl Runner {
             scenario: launch.scenario,
             saved: launch.saved,
             backend: launch.backend,
-            service: entry::service_command().map_err(|error| RunError::Thread(error.to_string()))?,
+            service: entry::service_command(&launch.service_args).map_err(|error| RunError::Thread(error.to_string()))?,
             service_args: launch.service_args,
             reports: launch.reports,
             command: launch.command,

@@ -63,14 +63,28 @@ impl Invocation<'_> {
     }
 }
 
+macro_rules! text {
+    ($act:literal) => {
+        concat!(include_str!("../../../lua/ready.lua"), "\n", include_str!(concat!("../../../lua/", $act, ".lua")))
+    };
+}
+
 macro_rules! script {
-    ($($constant:ident = $act:literal)*) => {$(
-        #[doc = concat!("`lua/", $act, ".lua`")]
-        pub(super) static $constant: LazyLock<Script> = LazyLock::new(|| {
-            let text = concat!(include_str!("../../../lua/ready.lua"), "\n", include_str!(concat!("../../../lua/", $act, ".lua")));
-            Script::new($act, text)
-        });
-    )*};
+    ($($constant:ident = $act:literal)*) => {
+        $(
+            #[doc = concat!("`lua/", $act, ".lua`")]
+            pub(super) static $constant: LazyLock<Script> = LazyLock::new(|| {
+                let text = text!($act);
+                #[cfg(feature = "defects")]
+                let text = crate::defects::scripts::as_planted($act, text);
+                Script::new($act, text)
+            });
+        )*
+
+        /// Name and text of each script.
+        #[cfg(feature = "defects")]
+        pub(crate) const TEXTS: &[(&str, &str)] = &[$(($act, text!($act)),)*];
+    };
 }
 
 script! {

@@ -13,6 +13,7 @@ mod expiry_race;
 mod hot_keys;
 mod late_pre_deduct;
 mod mysql_lock_wait;
+mod mysql_refuse_one;
 mod mysql_refuses;
 mod mysql_restart;
 mod mysql_stall;
@@ -21,6 +22,7 @@ mod paused_process;
 mod points;
 mod reconcile_under_load;
 mod redis_data_loss;
+mod redis_evicts;
 mod redis_failover;
 mod redis_full;
 mod redis_latency;
@@ -35,6 +37,7 @@ mod stage;
 mod steady;
 mod stock_cut_during_sale;
 mod two_reconcilers;
+mod two_stores;
 mod user_limit;
 mod worker_kill;
 
@@ -105,6 +108,12 @@ pub const CATALOG: &[Entry] = &[
         shows: "nearly every order is a cart of a few items, asked for in any order",
         promises: ALWAYS,
         plan: cart_contention::plan,
+    },
+    Entry {
+        name: "two_stores",
+        shows: "every sku is sold in two stores, and carts ask for it in both",
+        promises: ALWAYS,
+        plan: two_stores::plan,
     },
     Entry {
         name: "expiry_race",
@@ -201,6 +210,7 @@ pub const CATALOG: &[Entry] = &[
     },
     Entry { name: "redis_failover", shows: "a replica that lags is promoted", promises: WITHIN_5_S, plan: redis_failover::plan },
     Entry { name: "redis_full", shows: "Redis has no memory left", promises: WITHIN_5_S, plan: redis_full::plan },
+    Entry { name: "redis_evicts", shows: "Redis was made a cache and evicts keys", promises: WITHIN_5_S, plan: redis_evicts::plan },
     Entry { name: "mysql_stall", shows: "no commit comes through, then no byte", promises: WITHIN_5_S, plan: mysql_stall::plan },
     Entry {
         name: "mysql_restart",
@@ -219,6 +229,12 @@ pub const CATALOG: &[Entry] = &[
         shows: "MySQL refuses writes, then connections",
         promises: WITHIN_5_S,
         plan: mysql_refuses::plan,
+    },
+    Entry {
+        name: "mysql_refuse_one",
+        shows: "MySQL refuses one of two api processes while orders are sent to both at once",
+        promises: WITHIN_5_S,
+        plan: mysql_refuse_one::plan,
     },
     Entry { name: "slow_network", shows: "both stores are behind a slow link", promises: WITHIN_5_S, plan: slow_network::plan },
     Entry {

@@ -57,6 +57,7 @@ impl Stage {
                 greedy: 0.0,
                 duplicates: 0.05,
                 concurrent_duplicates: 0.4,
+                altered: 0.0,
                 cancels: 0.05,
                 payments: 0.2,
                 refunds: 0.02,

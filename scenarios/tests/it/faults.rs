@@ -65,7 +65,11 @@ fn sale(name: &str, faults: Vec<FaultWindow>) -> (Judged, History) {
         scenario: scenario(name, faults),
         saved: None,
         backend: Backend::Process,
-        service: ServiceCommand { program: env!("CARGO_BIN_EXE_flash-sale").into(), leading: vec!["__service".into()] },
+        service: ServiceCommand {
+            program: env!("CARGO_BIN_EXE_flash-sale").into(),
+            leading: vec!["__service".into()],
+            scripts: Vec::new(),
+        },
         service_args: Vec::new(),
         reports: place.reports(),
         command: "a test".into(),

@@ -86,6 +86,8 @@ pub enum Fault {
     },
     /// No memory is left for writes.
     RedisMaxmemory,
+    /// Memory is scarce, and somebody made a cache of the server: it evicts keys that have a TTL, the next to expire first.
+    RedisEvicts,
     /// A foreign hand writes the stock key of the hot item.
     RedisKeyEdited {
         /// What is added to the stock, not 0.
@@ -134,6 +136,7 @@ impl Fault {
             Self::RedisTruncatedTail { .. } => "redis_truncated_tail".to_owned(),
             Self::RedisStaleRestore { .. } => "redis_stale_restore".to_owned(),
             Self::RedisMaxmemory => "redis_maxmemory".to_owned(),
+            Self::RedisEvicts => "redis_evicts".to_owned(),
             Self::RedisKeyEdited { .. } => "redis_key_edited".to_owned(),
             Self::RedisPromote { .. } => "redis_promote".to_owned(),
             Self::MysqlReadOnly => "mysql_read_only".to_owned(),
@@ -154,6 +157,7 @@ impl Fault {
             | Self::RedisTruncatedTail { .. }
             | Self::RedisStaleRestore { .. }
             | Self::RedisMaxmemory
+            | Self::RedisEvicts
             | Self::RedisKeyEdited { .. }
             | Self::RedisPromote { .. } => Some(Store::Redis),
             Self::MysqlReadOnly | Self::MysqlRowLock | Self::MysqlConnections | Self::MysqlCommitStall => Some(Store::Mysql),
