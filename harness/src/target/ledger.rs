@@ -131,3 +131,13 @@ pub const LOCK_ITEM: [&str; 2] = [
 
 /// A write that would change nothing; a server that refuses writes refuses it.
 pub const WRITE_NOTHING: &str = "UPDATE inventory SET version = version WHERE store_id = 0";
+
+/// A deduct of one unit that belongs to no order; bound to store, product and SKU. Its id holds a dot, which no order's does.
+pub const PUT_BAD_MESSAGE: &str = "INSERT INTO outbox (event_id, event_type, order_id, store_id, product_id, sku_id, quantity, epoch, token) \
+    VALUES ('bad.message', 'DEDUCT_STOCK_DB', 'bad.message', ?, ?, ?, 1, 1, '1:1')";
+
+/// Such messages that the service has given up.
+pub const BAD_MESSAGES_GIVEN_UP: &str = "SELECT COUNT(*) FROM outbox WHERE event_id = 'bad.message' AND status = 'DEAD'";
+
+/// Takes those away.
+pub const REMOVE_BAD_MESSAGES: &str = "DELETE FROM outbox WHERE event_id = 'bad.message' AND status = 'DEAD'";
