@@ -23,6 +23,7 @@ mod supply;
 mod acknowledged_is_durable;
 mod alerts_match_history;
 mod answers_without_error;
+mod audits_find_nothing;
 mod carts_are_whole;
 mod deduct_failures_below;
 mod drain_sells_exactly_supply;
@@ -63,7 +64,7 @@ use case::Case;
 use claim::Claim;
 
 /// Every claim, in the order of the report.
-const CLAIMS: [&Claim; 27] = [
+const CLAIMS: [&Claim; 28] = [
     &evidence_is_sound::CLAIM,
     &no_oversell::CLAIM,
     &no_false_sold_out::CLAIM,
@@ -75,6 +76,7 @@ const CLAIMS: [&Claim; 27] = [
     &legal_transitions::CLAIM,
     &ledger_balances::CLAIM,
     &redis_equals_ledger::CLAIM,
+    &audits_find_nothing::CLAIM,
     &every_lock_resolved::CLAIM,
     &outbox_drained::CLAIM,
     &one_epoch_commits::CLAIM,

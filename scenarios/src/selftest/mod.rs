@@ -104,7 +104,7 @@ fn attempt(options: &Options) -> Result<u8, Hindered> {
 }
 
 fn session(options: &Options) -> Result<Session, String> {
-    let clean = entry::service_command().map_err(|error| format!("find this program: {error}"))?.program;
+    let clean = entry::service_command(&[]).map_err(|error| format!("find this program: {error}"))?.program;
     Ok(Session {
         seed: options.seed.unwrap_or_else(entry::fresh_seed),
         runs: options.runs,

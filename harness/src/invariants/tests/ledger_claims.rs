@@ -2,7 +2,7 @@
 
 use super::super::hand_written::{HandWritten, item, lock};
 use super::*;
-use crate::snapshot::{LedgerRow, QuotaRow, Snapshot};
+use crate::snapshot::{AuditFinding, LedgerRow, QuotaRow, Snapshot};
 
 fn first(evidence: &mut Evidence) -> &mut Snapshot {
     &mut evidence.stops[0].snapshot
@@ -92,6 +92,30 @@ fn an_unresolved_lock_tells_its_half_state() {
         leave("o-2|1:2|2", |rows| ledger_row(rows, "o-2").transaction_type = "LOCK".into()),
     );
     trips("every_lock_resolved", "ordered_no_event", leave("o-2|1:2|2", |rows| rows.ledger.retain(|row| row.order_id != "o-2")));
+}
+
+#[test]
+fn what_an_audit_of_the_service_found_convicts_it_once() {
+    let found = |drift| AuditFinding {
+        item: item(1),
+        epoch: 1,
+        findings: "drift".into(),
+        drift,
+        details: "stock 3, available 1".into(),
+        created_at_ms: 1_200,
+    };
+    let mut evidence = clean_run();
+    for stop in &mut evidence.stops {
+        stop.snapshot.audit_findings = Some(vec![found(2), found(-1)]);
+    }
+    trips_on(&evidence, "audits_find_nothing", "item 1:1:1: an audit in epoch 1 found drift: Redis promised 2 units too many");
+    trips_on(&evidence, "audits_find_nothing", "Redis kept 1 units back");
+    let finding = judged(&evidence, "audits_find_nothing");
+    assert!(matches!(finding.verdict, Verdict::Violated { count, .. } if count.get() == 2), "{finding:#?}");
+    for stop in &mut evidence.stops {
+        stop.snapshot.audit_findings = None;
+    }
+    assert!(matches!(judged(&evidence, "audits_find_nothing").verdict, Verdict::NotApplicable { .. }));
 }
 
 #[test]
