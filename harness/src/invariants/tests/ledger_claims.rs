@@ -193,6 +193,20 @@ fn a_cart_that_misses_an_item_or_holds_another_is_not_whole() {
 }
 
 #[test]
+fn an_order_in_doubt_that_was_asked_for_in_two_ways_stands_for_one_of_them() {
+    let asked_twice = |standing| {
+        let mut run = HandWritten::sale(&[(1, 9)]);
+        let mut evidence = run.doubt("o-1", 1, 1).doubt_that_happened("o-1", 1, 2).stop("load").finish();
+        ledger_row(first(&mut evidence), "o-1").quantity = standing;
+        evidence
+    };
+    for standing in [1, 2] {
+        assert!(judged(&asked_twice(standing), "carts_are_whole").verdict.is_held());
+    }
+    trips_on(&asked_twice(3), "carts_are_whole", "1 units of item 1:1:1 were asked for, its sales hold [3]");
+}
+
+#[test]
 fn an_order_that_ended_and_kept_its_units_is_not_whole() {
     trips("carts_are_whole", "order o-5 is CANCELLED: it still holds 1 units of item 1:1:2 in OUT", |evidence| {
         first(evidence).ledger.retain(|row| row.kind != "RETURN");
