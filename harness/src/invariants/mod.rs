@@ -19,6 +19,7 @@ mod index;
 mod linearizable;
 mod story;
 mod supply;
+mod suspects;
 
 mod acknowledged_is_durable;
 mod alerts_match_history;

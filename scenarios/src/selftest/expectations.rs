@@ -118,9 +118,7 @@ pub const TABLE: &[Expectation] = &[
     line("one_ledger_row_per_item", "expiry_race", &[OUTBOX, TRANSITIONS]),
     line("restock_redis_first", "restock_refused", &[OVERSELL, EQUAL]),
     line("alert_on_ratio", "redis_partition", &[ALERTS]).whole(),
-    line("no_session_timeout", "paused_process", &[RECOVERS]).whole(),
     line("same_epoch_installed_twice", "redis_data_loss", &[OVERSELL, EPOCH]),
-    line("install_after_unknown_commit", "crash_matrix", &[EPOCH, OVERSELL]),
     line("epoch_checked_without_lock", "slow_rebuilds", &[OVERSELL]),
     line("base_before_barrier", "slow_rebuilds", &[OVERSELL]),
     line("delta_epoch_outside_transaction", "slow_rebuilds", &[EQUAL, DRAIN]),
@@ -129,9 +127,14 @@ pub const TABLE: &[Expectation] = &[
     line("unlock_confirmed_and_rolled_back", "slow_rebuilds", &[EQUAL, DRAIN, AUDITS]),
 ];
 
-/// Defects of the catalogue that are not planted, and why.
+/// Defects that no run of this rig can show, planted or not, and why.
 pub const NOT_TESTED: &[(&str, &str)] = &[
+    ("install_after_unknown_commit", "shows only where two Redis processes answer at the same time"),
     ("keys_built_in_script", "needs a Redis Cluster in the stack: on one server every key is local"),
+    (
+        "no_session_timeout",
+        "shows while a process stands still; what others wait meanwhile is no claim, and both builds are well behind it",
+    ),
     ("quantity_unchecked", "the clients of the load send no quantity that the contract forbids"),
     ("resolve_on_replica", "needs a MySQL replica that lags in the stack"),
 ];
@@ -143,7 +146,7 @@ pub const NOT_TESTED: &[(&str, &str)] = &[
 pub fn chosen(only: &[String], quick: bool) -> Result<Vec<&'static Expectation>, String> {
     for name in only {
         if let Some((_, why)) = NOT_TESTED.iter().find(|(defect, _)| defect == name) {
-            return Err(format!("{name} is not planted: {why}"));
+            return Err(format!("{name} is not tested: {why}"));
         }
         if !TABLE.iter().any(|line| line.defect == name) {
             let names: Vec<&str> = TABLE.iter().map(|line| line.defect).collect();
@@ -160,7 +163,8 @@ pub fn chosen(only: &[String], quick: bool) -> Result<Vec<&'static Expectation>,
 /// A defect without a line, or a line without its defect: the program is of other sources.
 pub fn compare<'a>(planted: impl Iterator<Item = &'a str>) -> Result<(), String> {
     let planted: Vec<&str> = planted.collect();
-    if let Some(name) = planted.iter().find(|name| !TABLE.iter().any(|line| line.defect == **name)) {
+    let listed = |name: &str| TABLE.iter().any(|line| line.defect == name) || NOT_TESTED.iter().any(|(defect, _)| *defect == name);
+    if let Some(name) = planted.iter().find(|name| !listed(name)) {
         return Err(format!("defect {name} has no line in the table of expectations: is chaos-defects of the same sources?"));
     }
     match TABLE.iter().find(|line| !planted.contains(&line.defect)) {

@@ -236,7 +236,7 @@ impl Control {
     }
 }
 
-/// A defect of the catalogue that is not planted.
+/// A defect of the catalogue that no run can show.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotTested {
     /// Its name.
@@ -264,7 +264,7 @@ pub struct Matrix {
     pub rows: Vec<Row>,
     /// Clean controls.
     pub controls: Vec<Control>,
-    /// What is not planted.
+    /// What is not tested.
     pub not_tested: Vec<NotTested>,
 }
 

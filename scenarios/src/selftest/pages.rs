@@ -231,7 +231,7 @@ fn write_markdown(text: &mut String, matrix: &Matrix) -> std::fmt::Result {
             )?;
         }
     }
-    writeln!(text, "\nNot planted:\n")?;
+    writeln!(text, "\nNot tested:\n")?;
     matrix.not_tested.iter().try_for_each(|absent| writeln!(text, "- `{}`: {}", absent.defect, absent.why))
 }
 

@@ -95,6 +95,20 @@ fn an_unresolved_lock_tells_its_half_state() {
 }
 
 #[test]
+fn a_difference_names_the_order_that_shows_how_it_came() {
+    let mut evidence = clean_run();
+    let snapshot = first(&mut evidence);
+    snapshot.redis.get_mut(&item(1)).unwrap().stock = Some("-1".into());
+    trips_on(&evidence, "redis_equals_ledger", "1 too few after the load");
+    first(&mut evidence).redis.get_mut(&item(1)).unwrap().records.insert("o-1".into(), "1:9|1".into());
+    let named = "order o-1 took 1 of its units twice: its sale has token 1:1, its record in Redis token 1:9";
+    trips_on(&evidence, "redis_equals_ledger", named);
+    let finding = judged(&evidence, "redis_equals_ledger");
+    let story = &finding.verdict.violations()[0].story;
+    assert!(story.iter().any(|line| line.lane == "client" && line.what.contains("o-1")), "{story:#?}");
+}
+
+#[test]
 fn what_an_audit_of_the_service_found_convicts_it_once() {
     let found = |drift| AuditFinding {
         item: item(1),
