@@ -94,6 +94,7 @@ async fn inject_directly<'a>(
         Fault::MysqlRowLock => of(Standing::Mysql, MysqlFault::lock_row(mysql, hot, max, begun).await?),
         Fault::MysqlConnections => of(Standing::Mysql, MysqlFault::take_connections(mysql, max, begun).await?),
         Fault::MysqlCommitStall => of(Standing::Mysql, MysqlFault::stall_commits(mysql, max, begun).await?),
+        Fault::MysqlBadMessage => of(Standing::Mysql, MysqlFault::put_message(mysql, hot, max, begun).await?),
         other => return Err(FaultError::failed(format!("inject {}", other.name()), "there is no way to do it")),
     })
 }

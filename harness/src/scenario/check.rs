@@ -118,7 +118,9 @@ fn check_promises(promises: &Promises) -> Result<(), ScenarioError> {
     require("promises.worker_poll_max_ms", (20..=60_000).contains(&poll), "must be 20 to 60000")?;
     // The service takes the TTL as a duration from now; a year is beyond any sale and far from every overflow.
     let ttl = promises.order_ttl_ms;
-    require("promises.order_ttl_ms", (1_000..=365 * DAY_MS).contains(&ttl), "must be at least 1000 and at most a year")
+    require("promises.order_ttl_ms", (1_000..=365 * DAY_MS).contains(&ttl), "must be at least 1000 and at most a year")?;
+    let degrade = promises.degrade_after_ms;
+    require("promises.degrade_after_ms", degrade == 0 || (500..=600_000).contains(&degrade), "must be 0, or 500 to 600000")
 }
 
 pub(super) fn require(field: &str, fits: bool, why: &str) -> Result<(), ScenarioError> {

@@ -8,7 +8,11 @@
 
 pub mod scripts;
 
+mod sets;
+
 use std::sync::OnceLock;
+
+pub use sets::Wanted;
 
 /// What a process was started with. Set once, before anything runs.
 static PLANTED: OnceLock<Vec<Defect>> = OnceLock::new();
@@ -101,6 +105,70 @@ defects! {
     StaleRedisTrusted = "stale_redis_trusted";
     /// An order is written whatever epoch its token is of.
     EpochNotChecked = "epoch_not_checked";
+
+    // Ledger, workers, rebuild
+    /// The message of an order is written behind the COMMIT of the order, by a statement of its own.
+    OutboxOutsideTransaction = "outbox_outside_transaction";
+    /// A message is done when it is taken, before what it asks for is committed.
+    OutboxDoneBeforeDeduct = "outbox_done_before_deduct";
+    /// A message that comes again is deducted again.
+    DeductWithoutDedup = "deduct_without_dedup";
+    /// A balance is lowered without asking whether it covers that.
+    DeductWithoutGuard = "deduct_without_guard";
+    /// What is available leaves out the orders whose deduct is still to come.
+    BaseIgnoresOpenOrders = "base_ignores_open_orders";
+    /// The reconciler writes the balance over the counter in Redis.
+    RefreshBySet = "refresh_by_set";
+    /// A process that starts writes the balances over the counters in Redis.
+    WarmUpOnStart = "warm_up_on_start";
+    /// An order that ends is given back as if its deduct were still to come.
+    CancelIgnoresLedgerState = "cancel_ignores_ledger_state";
+    /// The resolver has no branch for the lock of an order that stands.
+    ResolverSkipsLiveOrders = "resolver_skips_live_orders";
+    /// An expiry adds to Redis by itself, whether or not it was what ended the order.
+    ExpiryIncrementsBlindly = "expiry_increments_blindly";
+    /// What a worker claims is free again before its work is done, and it does not look again.
+    LeaseShorterThanWork = "lease_shorter_than_work";
+    /// The reconciler reads both stores one after the other and adds the difference to the counter.
+    ReconcilerRepairsTwice = "reconciler_repairs_twice";
+    /// The reconciler sets the balance to a sum in which whatever is no receipt is an issue.
+    RepairFromSum = "repair_from_sum";
+    /// What a worker has claimed is nobody's once it is dead.
+    ClaimSurvivesCrash = "claim_survives_crash";
+    /// A process that cannot reach Redis sells from the balance while others sell from Redis.
+    DegradeWithoutFence = "degrade_without_fence";
+    /// A message whose sale is settled already is an error, and is tried again for ever.
+    RedeliveryIsAnError = "redelivery_is_an_error";
+    /// A message that cannot be settled fails its whole batch, for ever.
+    NoDeadLetter = "no_dead_letter";
+    /// Messages are read from the last id on that was seen.
+    CursorPolling = "cursor_polling";
+    /// The deduct keeps its items locked while it waits for Redis.
+    RedisCallUnderRowLock = "redis_call_under_row_lock";
+    /// The ledger has one row for an order and an item, and no place for what is given back.
+    OneLedgerRowPerItem = "one_ledger_row_per_item";
+    /// A restock is added to Redis before it is booked.
+    RestockRedisFirst = "restock_redis_first";
+    /// The alert on failures counts refusals for lack of stock.
+    AlertOnRatio = "alert_on_ratio";
+    /// A session may be idle inside a transaction for as long as it likes.
+    NoSessionTimeout = "no_session_timeout";
+    /// A counter that is lost is installed again, with the number that its epoch began with.
+    SameEpochInstalledTwice = "same_epoch_installed_twice";
+    /// A counter is installed although nobody can say whether its epoch was committed.
+    InstallAfterUnknownCommit = "install_after_unknown_commit";
+    /// An order compares its epoch without locking it.
+    EpochCheckedWithoutLock = "epoch_checked_without_lock";
+    /// A rebuild reads what is available before it has the lock.
+    BaseBeforeBarrier = "base_before_barrier";
+    /// The epoch of an increase is read before its transaction begins.
+    DeltaEpochOutsideTransaction = "delta_epoch_outside_transaction";
+    /// An item is handed over to MySQL while its deducts are still to come.
+    DegradeWithoutFlush = "degrade_without_flush";
+    /// Who owns the units of a reservation is told by the status of its order.
+    RollbackByStatus = "rollback_by_status";
+    /// What is given back before its deduct goes back by a rollback of its lock.
+    UnlockConfirmedAndRolledBack = "unlock_confirmed_and_rolled_back";
 }
 
 /// Further names of a mistake: the seed design's flaws, and mistakes of the protocol that come to the same.
@@ -112,6 +180,8 @@ const ALIASES: &[(&str, Defect)] = &[
     ("read_without_lock", Defect::ResolveByRead),
     ("restarted_redis_trusted", Defect::StaleRedisTrusted),
     ("incarnation_not_checked", Defect::StaleRedisTrusted),
+    // Ledger, workers, rebuild
+    ("reconciler_overwrites_redis", Defect::RefreshBySet),
 ];
 
 impl std::str::FromStr for Defect {
@@ -124,11 +194,12 @@ impl std::str::FromStr for Defect {
 }
 
 /// Plants defects in this process. Each further call is without effect.
-pub fn plant(defects: &[Defect]) {
+pub fn plant(wanted: &[Wanted]) {
+    let defects: Vec<Defect> = wanted.iter().flat_map(Wanted::defects).collect();
     if !defects.is_empty() {
         tracing::warn!(defects = %defects.iter().map(|defect| defect.name()).collect::<Vec<_>>().join(","), "planted defects");
     }
-    PLANTED.get_or_init(|| defects.to_vec());
+    PLANTED.get_or_init(|| defects);
 }
 
 /// Whether this process was started with the defect.

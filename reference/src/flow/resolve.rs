@@ -91,6 +91,8 @@ impl Flow {
             members.into_iter().partition(|member| stored.get(&member.order).is_some_and(|order| owns(order, item, member.token)));
         let own = |members: Vec<&Member>| members.into_iter().cloned().collect::<Vec<_>>();
         let (owned, void) = (own(owned), own(void));
+        #[cfg(feature = "defects")]
+        let owned = if planted(Defect::ResolverSkipsLiveOrders) { Vec::new() } else { owned };
         if !owned.is_empty() {
             self.confirm_quietly(item, epoch, &owned).await;
         }
@@ -143,6 +145,10 @@ impl Flow {
 
 /// Whether the ledger owns the units of this token: the SALE row of the item carries it.
 pub(super) fn owns(stored: &StoredOrder, item: Item, token: Token) -> bool {
+    #[cfg(feature = "defects")]
+    if planted(Defect::RollbackByStatus) {
+        return stored.status.is_live();
+    }
     #[cfg(feature = "defects")]
     if planted(Defect::RetryTakesAgain) {
         return stored.sales.iter().any(|sale| sale.item == item);

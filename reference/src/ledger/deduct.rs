@@ -15,6 +15,10 @@ use super::{DeductBatch, Ledger, LedgerError, Settled, rows, sql};
 use crate::defects::{Defect, planted};
 use crate::domain::{Item, OrderId, Quantity, SaleState, Token};
 
+#[cfg(feature = "defects")]
+#[path = "../defects/deduct.rs"]
+mod wrong;
+
 /// Refusals after which an event is DEAD.
 const ATTEMPTS_MAX: u64 = 10;
 
@@ -24,7 +28,14 @@ impl Ledger {
     /// # Errors
     /// `Failed`: nothing was changed, or single items were put off. `Unknown`: the events come again if they are still due.
     pub async fn deduct_batch(&self, limit: u32) -> Result<DeductBatch, LedgerError> {
-        let (batch, refusing) = match self.work(Deduct { events: Events::Due(limit) }).await? {
+        #[cfg(feature = "defects")]
+        if planted(Defect::LeaseShorterThanWork) {
+            return self.deduct_one_by_one(limit).await;
+        }
+        let events = Events::Due(limit);
+        #[cfg(feature = "defects")]
+        let events = self.claimed_before(events).await?;
+        let (batch, refusing) = match self.work(Deduct { events }).await? {
             Deducted::Settled(batch) => return Ok(batch),
             Deducted::Refused { taken, .. } => {
                 (DeductBatch { events: taken.values().map(Vec::len).sum(), ..DeductBatch::default() }, taken)
@@ -67,6 +78,9 @@ enum Events {
     Due(u32),
     /// These, unless somebody else has them.
     Of(Vec<i64>),
+    /// At most so many that are due. Before COMMIT this is waited for.
+    #[cfg(feature = "defects")]
+    DueAndThen(u32, wrong::Then),
 }
 
 struct Deduct {
@@ -88,11 +102,15 @@ impl Unit for Deduct {
         let (events, mut poison) = read_events(reply.rows(0))?;
         let mut sales = lock_sales(connection, &events).await?;
         let (known, unfit): (Vec<&Event>, Vec<&Event>) = events.iter().partition(|event| event.fits(&sales).is_ok());
+        #[cfg(feature = "defects")]
+        let (known, unfit) = wrong::sorted(known, unfit, &sales);
         for event in unfit {
             let why = event.fits(&sales).err().unwrap_or_default();
             sales.remove(&event.key());
             poison.push(Poison { id: event.id, why });
         }
+        #[cfg(feature = "defects")]
+        wrong::before_the_balances(connection, &self.events, &known, &poison).await?;
         if let Some(why) = move_balances(connection, &sales).await? {
             connection.rollback().await?;
             return Ok(Deducted::Refused { taken: by_item(&events), why });
@@ -109,11 +127,17 @@ impl Deduct {
     fn take(&self) -> String {
         let columns = "id, order_id, store_id, product_id, sku_id, quantity, token";
         let due = "status = 'NEW' AND event_type = 'DEDUCT_STOCK_DB'";
+        #[cfg(feature = "defects")]
+        if let Some(take) = wrong::take(&self.events, columns) {
+            return take;
+        }
         match &self.events {
             Events::Due(limit) => format!(
                 "SELECT {columns} FROM outbox WHERE {due} AND available_at <= NOW(3) ORDER BY available_at, id LIMIT {limit} \
                  FOR UPDATE SKIP LOCKED"
             ),
+            #[cfg(feature = "defects")]
+            Events::DueAndThen(limit, _) => Self { events: Events::Due(*limit) }.take(),
             Events::Of(ids) => format!(
                 "SELECT {columns} FROM outbox FORCE INDEX (PRIMARY) WHERE id IN ({}) AND {due} ORDER BY id FOR UPDATE SKIP LOCKED",
                 sql::list(ids)
@@ -263,7 +287,10 @@ async fn move_balances(connection: &mut Connection, sales: &Sales) -> Result<Opt
     let mut sums: BTreeMap<Item, i64> = BTreeMap::new();
     let mut ids = Vec::new();
     let readable = sales.iter().filter_map(|((_, item), sale)| Some((item, sale.as_ref().ok()?)));
-    for (item, sale) in readable.filter(|(_, sale)| sale.state == SaleState::Lock) {
+    let moves = |sale: &LockedSale| sale.state == SaleState::Lock;
+    #[cfg(feature = "defects")]
+    let moves = |sale: &LockedSale| moves(sale) || (sale.state == SaleState::Out && planted(Defect::DeductWithoutDedup));
+    for (item, sale) in readable.filter(|(_, sale)| moves(sale)) {
         *sums.entry(*item).or_default() += i64::from(sale.quantity.get());
         ids.push(sale.id);
     }
@@ -280,6 +307,8 @@ async fn move_balances(connection: &mut Connection, sales: &Sales) -> Result<Opt
              WHERE {item} AND current_stock - locked_stock >= {units}"
         )
     };
+    #[cfg(feature = "defects")]
+    let update = |sum| wrong::without_guard(update(sum));
     #[cfg(feature = "defects")]
     if planted(Defect::DeadlockRetryRepeatsHalf) {
         // In the order of nothing in particular, and a deadlock only repeats its statement: what had been written before is gone.
@@ -301,7 +330,10 @@ async fn move_balances(connection: &mut Connection, sales: &Sales) -> Result<Opt
 async fn finish(connection: &mut Connection, known: &[&Event], poison: &[Poison]) -> Result<(), Failure> {
     if !known.is_empty() {
         let ids = sql::list(known.iter().map(|event| event.id));
-        connection.query(format!("UPDATE outbox SET status = 'DONE' WHERE id IN ({ids})")).await?;
+        let done = "status = 'DONE'";
+        #[cfg(feature = "defects")]
+        let done = if wrong::acknowledges_last() { "available_at = NOW(3) + INTERVAL 1 SECOND" } else { done };
+        connection.query(format!("UPDATE outbox SET {done} WHERE id IN ({ids})")).await?;
     }
     for Poison { id, why } in poison {
         // Never by the rules: event and sale are written together.

@@ -9,7 +9,13 @@ use super::failure::Failure;
 use super::order_fence::{Fence, Path};
 use super::quota::{self, Demand, SeenLimits};
 use super::{Admission, NewOrder, Written, rows, sql};
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::Epoch;
+
+#[cfg(feature = "defects")]
+#[path = "../defects/order_batch.rs"]
+mod wrong;
 
 /// What the transaction says about one order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +59,10 @@ pub(super) async fn transact(
             }
             None => {
                 before_commit(&members);
-                match (commit(connection).await, admitted.as_slice()) {
+                let committed = commit(connection).await;
+                #[cfg(feature = "defects")]
+                wrong::outbox_afterwards(connection, &admitted, &fence, &committed).await;
+                match (committed, admitted.as_slice()) {
                     // Such an order is alone in its transaction.
                     (Written::Committed, [order]) if fence.guards(order) => {
                         Written::CommittedGuarded { epochs: fence.epochs(order) }
@@ -93,7 +102,10 @@ async fn at_once(
     match connection.begin(&packet).await {
         Ok(reply) if Fence::read(&reply)? == assumed && all_took(&reply, first_take, &demands) => {
             before_commit(&(0..orders.len()).collect::<Vec<_>>());
-            Ok(Some(commit(connection).await))
+            let committed = commit(connection).await;
+            #[cfg(feature = "defects")]
+            wrong::outbox_afterwards(connection, &sorted, &assumed, &committed).await;
+            Ok(Some(committed))
         }
         Ok(_) => connection.rollback().await.map(|()| None),
         Err(failure) if failure.is_duplicate() => connection.rollback().await.map(|()| None),
@@ -209,6 +221,10 @@ fn lines<'a>(orders: &[&'a NewOrder], fence: &Fence) -> Result<(String, Vec<&'a 
          (order_id, store_id, product_id, sku_id, kind, transaction_type, quantity, epoch, token) VALUES {}",
         sales.join(",")
     );
+    #[cfg(feature = "defects")]
+    if planted(Defect::OutboxOutsideTransaction) {
+        events.clear();
+    }
     if !events.is_empty() {
         packet.push_str(&format!(
             "; INSERT INTO outbox (event_id, event_type, order_id, store_id, product_id, sku_id, quantity, epoch, token) VALUES {}",

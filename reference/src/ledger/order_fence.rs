@@ -50,6 +50,11 @@ impl Fence {
 
     /// Statements that share-lock the epoch of every item, in the order in which everybody locks them.
     pub(super) fn share(orders: &[&NewOrder]) -> String {
+        #[cfg(feature = "defects")]
+        if planted(Defect::EpochCheckedWithoutLock) {
+            let read = |item| sql::share_epoch(item).replace(" LOCK IN SHARE MODE", "");
+            return Self::items(orders).into_iter().map(read).collect::<Vec<_>>().join("; ");
+        }
         Self::items(orders).into_iter().map(sql::share_epoch).collect::<Vec<_>>().join("; ")
     }
 
@@ -115,6 +120,8 @@ impl Fence {
             (Mode::Redis, Some(token)) if token.epoch == state.epoch => Path::Counted,
             (Mode::Strict, Some(token)) if token.epoch == state.epoch => Path::Guarded,
             (Mode::Db, None) => Path::Guarded,
+            #[cfg(feature = "defects")]
+            (Mode::Redis, None) if planted(Defect::DegradeWithoutFence) => Path::Guarded,
             _ => return None,
         };
         Some((path, state.epoch))

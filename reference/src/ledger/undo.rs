@@ -1,10 +1,12 @@
 //! Cancel, expire and refund: one compare-and-set on the order, and its units go back (`docs/protocol.md` 5.5).
 
-use super::connection::Connection;
+use super::connection::{Connection, Reply};
 use super::failure::Failure;
 use super::orders::Reading;
 use super::unit::Unit;
 use super::{Changed, Ledger, LedgerError, StoredOrder, Undo, orders, rows, sql};
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::{Epoch, Item, OrderId, OrderStatus, Quantity, SaleState};
 
 /// Longest reason, in characters: the column holds no more.
@@ -97,7 +99,10 @@ impl UndoOrder {
             let (_, epoch) = known.ok_or_else(|| Failure::Broken { why: format!("{} has no epoch row", sale.item) })?;
             let (values, quantity) = (sql::item_values(sale.item), sale.quantity);
             events.push(format!("({},'APPLY_DELTA',{id},{values},{quantity},{epoch})", sql::derived_id("C", &self.order)));
-            match sale.state {
+            let state = sale.state;
+            #[cfg(feature = "defects")]
+            let state = if planted(Defect::CancelIgnoresLedgerState) { SaleState::Lock } else { state };
+            match state {
                 SaleState::Lock => open.push(sale.id),
                 SaleState::Out => {
                     returns.push(format!("({id},{values},'RETURN','IN',{quantity},{epoch})"));
@@ -112,7 +117,23 @@ impl UndoOrder {
         let insert = format!(
             "INSERT INTO outbox (event_id, event_type, order_id, store_id, product_id, sku_id, quantity, epoch) VALUES {events}"
         );
-        connection.query(insert).await.map(drop)
+        connection.query(insert).await?;
+        #[cfg(feature = "defects")]
+        self.leave_out_events(connection, sales).await?;
+        Ok(())
+    }
+
+    /// Redis gets these increases in another way.
+    #[cfg(feature = "defects")]
+    async fn leave_out_events(&self, connection: &mut Connection, sales: &[LockedSale]) -> Result<(), Failure> {
+        let blindly = self.undo == Undo::Expire && planted(Defect::ExpiryIncrementsBlindly);
+        let rolled_back = |sale: &&LockedSale| sale.state == SaleState::Lock && planted(Defect::UnlockConfirmedAndRolledBack);
+        for sale in sales.iter().filter(|sale| blindly || rolled_back(sale)) {
+            let (event, item) = (sql::derived_id("C", &self.order), sql::item_is(sale.item));
+            let done = format!("UPDATE outbox SET status = 'DONE' WHERE event_id = {event} AND {item}");
+            connection.query(done).await?;
+        }
+        Ok(())
     }
 
     fn after(&self, mut order: StoredOrder, sales: &[LockedSale]) -> StoredOrder {
@@ -131,7 +152,17 @@ impl UndoOrder {
 /// Begins, and share-locks the fences of the order's items: the increase is stamped with the epochs read here.
 async fn share_epochs(connection: &mut Connection, order: &StoredOrder) -> Result<Vec<(Item, Epoch)>, Failure> {
     let locks: Vec<String> = order.sales.iter().map(|sale| sql::share_epoch(sale.item)).collect();
-    let reply = connection.begin(&locks.join("; ")).await?;
+    let locks = locks.join("; ");
+    #[cfg(feature = "defects")]
+    if planted(Defect::DeltaEpochOutsideTransaction) {
+        let reply = connection.query(locks.replace(" LOCK IN SHARE MODE", "")).await?;
+        connection.begin("SELECT 1").await?;
+        return epochs(&reply);
+    }
+    epochs(&connection.begin(&locks).await?)
+}
+
+fn epochs(reply: &Reply) -> Result<Vec<(Item, Epoch)>, Failure> {
     let locked = (0..reply.len()).flat_map(|at| reply.rows(at));
     locked.map(|row| Ok((rows::item(row)?, rows::epoch(row)?))).collect()
 }

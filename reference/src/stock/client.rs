@@ -21,6 +21,10 @@ use super::{Applied, Lock, PreDeduct, Probe, StockError, StockSettings, Taken, U
 use crate::defects::{Defect, planted};
 use crate::domain::{Epoch, Item, Member, OrderId, Quantity};
 
+#[cfg(feature = "defects")]
+#[path = "../defects/stock.rs"]
+mod wrong;
+
 /// Members sent in one call; more are sent in several, one after the other.
 const MEMBERS_PER_CALL: usize = 500;
 

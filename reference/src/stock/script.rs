@@ -96,6 +96,18 @@ script! {
     PROBE = "probe"
 }
 
+/// A write that asks nothing.
+#[cfg(feature = "defects")]
+pub(super) static OVERWRITE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new("overwrite", "redis.call('SET', KEYS[1], ARGV[2]) redis.call('HSET', KEYS[2], 'avail', ARGV[2]) return {'OK', '1'}")
+});
+
+/// An increase, or a decrease, that asks nothing.
+#[cfg(feature = "defects")]
+pub(super) static ADD: LazyLock<Script> = LazyLock::new(|| {
+    Script::new("add", "redis.call('INCRBY', KEYS[1], ARGV[2]) redis.call('HINCRBY', KEYS[2], 'avail', ARGV[2]) return {'OK', '1'}")
+});
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! Every scenario by name. A file each, named for what it does to the service.
 
+mod bad_message;
 mod cancel_then_sell;
 mod cart_contention;
 mod commit_reply_lost;
@@ -7,11 +8,13 @@ mod connection_resets;
 mod crash_matrix;
 mod deduct_worker_crash;
 mod deduct_worker_pause;
+mod degrade_behind;
 mod duplicate_requests;
 mod everything;
 mod expiry_race;
 mod hot_keys;
 mod late_pre_deduct;
+mod ledger_behind;
 mod mysql_lock_wait;
 mod mysql_refuse_one;
 mod mysql_refuses;
@@ -30,9 +33,12 @@ mod redis_partition;
 mod redis_partition_one;
 mod redis_restart;
 mod redis_stale_restore;
+mod restock_refused;
 mod rollback_reply_lost;
 mod rolling_restart;
 mod slow_network;
+mod slow_rebuilds;
+mod split_admission;
 mod stage;
 mod steady;
 mod stock_cut_during_sale;
@@ -45,6 +51,7 @@ use harness::scenario::Scenario;
 use harness::seed::Seed;
 
 use crate::flash_sale::FlashSale;
+use crate::short::short;
 
 /// An entry of the catalog.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +64,24 @@ pub struct Entry {
     pub promises: &'static str,
     /// Its plan for a seed.
     pub plan: fn(Seed) -> Scenario,
+}
+
+/// How much of a scenario is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// As it stands in the catalog.
+    Whole,
+    /// [`short`].
+    Short,
+}
+
+impl Plan {
+    /// The scenario of an entry for a seed.
+    #[must_use]
+    pub fn of(self, entry: &Entry, seed: Seed) -> Scenario {
+        let scenario = (entry.plan)(seed);
+        if self == Self::Short { short(scenario) } else { scenario }
+    }
 }
 
 const ALWAYS: &str = "every request answered within the budget";
@@ -223,6 +248,42 @@ pub const CATALOG: &[Entry] = &[
         shows: "connections to the stores are reset again and again",
         promises: WITHIN_5_S,
         plan: connection_resets::plan,
+    },
+    Entry {
+        name: "bad_message",
+        shows: "a message in the outbox that nobody can settle",
+        promises: WITHIN_5_S,
+        plan: bad_message::plan,
+    },
+    Entry {
+        name: "ledger_behind",
+        shows: "a restart and an empty Redis while the ledger is a thousand orders behind",
+        promises: WITHIN_5_S,
+        plan: ledger_behind::plan,
+    },
+    Entry {
+        name: "slow_rebuilds",
+        shows: "Redis is emptied three times while every reply of MySQL is late",
+        promises: WITHIN_5_S,
+        plan: slow_rebuilds::plan,
+    },
+    Entry {
+        name: "split_admission",
+        shows: "one of two api processes loses Redis and sells by MySQL, until sold out",
+        promises: WITHIN_5_S,
+        plan: split_admission::plan,
+    },
+    Entry {
+        name: "degrade_behind",
+        shows: "MySQL takes over from Redis while the ledger is behind, until sold out",
+        promises: WITHIN_5_S,
+        plan: degrade_behind::plan,
+    },
+    Entry {
+        name: "restock_refused",
+        shows: "sold out and restocked again and again while MySQL refuses writes",
+        promises: WITHIN_5_S,
+        plan: restock_refused::plan,
     },
     Entry {
         name: "two_reconcilers",

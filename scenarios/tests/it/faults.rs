@@ -182,9 +182,10 @@ fn a_mysql_that_refuses_or_waits_goes_on() {
             window(Fault::MysqlRowLock, Target::Mysql, 3_000, 800),
             window(Fault::MysqlConnections, Target::Mysql, 4_800, 800),
             window(Fault::MysqlCommitStall, Target::Mysql, 6_600, 700),
+            window(Fault::MysqlBadMessage, Target::Mysql, 8_400, 700),
         ],
     );
-    bit_and_healed(&run, 4);
+    bit_and_healed(&run, 5);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::super::hand_written::{HandWritten, item, lock};
 use super::*;
-use crate::snapshot::{LedgerRow, QuotaRow, Snapshot};
+use crate::snapshot::{AuditFinding, LedgerRow, QuotaRow, Snapshot};
 
 fn first(evidence: &mut Evidence) -> &mut Snapshot {
     &mut evidence.stops[0].snapshot
@@ -92,6 +92,44 @@ fn an_unresolved_lock_tells_its_half_state() {
         leave("o-2|1:2|2", |rows| ledger_row(rows, "o-2").transaction_type = "LOCK".into()),
     );
     trips("every_lock_resolved", "ordered_no_event", leave("o-2|1:2|2", |rows| rows.ledger.retain(|row| row.order_id != "o-2")));
+}
+
+#[test]
+fn a_difference_names_the_order_that_shows_how_it_came() {
+    let mut evidence = clean_run();
+    let snapshot = first(&mut evidence);
+    snapshot.redis.get_mut(&item(1)).unwrap().stock = Some("-1".into());
+    trips_on(&evidence, "redis_equals_ledger", "1 too few after the load");
+    first(&mut evidence).redis.get_mut(&item(1)).unwrap().records.insert("o-1".into(), "1:9|1".into());
+    let named = "order o-1 took 1 of its units twice: its sale has token 1:1, its record in Redis token 1:9";
+    trips_on(&evidence, "redis_equals_ledger", named);
+    let finding = judged(&evidence, "redis_equals_ledger");
+    let story = &finding.verdict.violations()[0].story;
+    assert!(story.iter().any(|line| line.lane == "client" && line.what.contains("o-1")), "{story:#?}");
+}
+
+#[test]
+fn what_an_audit_of_the_service_found_convicts_it_once() {
+    let found = |drift| AuditFinding {
+        item: item(1),
+        epoch: 1,
+        findings: "drift".into(),
+        drift,
+        details: "stock 3, available 1".into(),
+        created_at_ms: 1_200,
+    };
+    let mut evidence = clean_run();
+    for stop in &mut evidence.stops {
+        stop.snapshot.audit_findings = Some(vec![found(2), found(-1)]);
+    }
+    trips_on(&evidence, "audits_find_nothing", "item 1:1:1: an audit in epoch 1 found drift: Redis promised 2 units too many");
+    trips_on(&evidence, "audits_find_nothing", "Redis kept 1 units back");
+    let finding = judged(&evidence, "audits_find_nothing");
+    assert!(matches!(finding.verdict, Verdict::Violated { count, .. } if count.get() == 2), "{finding:#?}");
+    for stop in &mut evidence.stops {
+        stop.snapshot.audit_findings = None;
+    }
+    assert!(matches!(judged(&evidence, "audits_find_nothing").verdict, Verdict::NotApplicable { .. }));
 }
 
 #[test]

@@ -106,6 +106,8 @@ pub enum Fault {
     MysqlConnections,
     /// Commits wait, as behind a disk that does not answer.
     MysqlCommitStall,
+    /// A stranger puts a message into the outbox that nobody can ever settle.
+    MysqlBadMessage,
     /// Something is done exactly when a named step of the protocol passes the proxy.
     Point {
         /// Name of the kill point: `commit_held`.
@@ -143,6 +145,7 @@ impl Fault {
             Self::MysqlRowLock => "mysql_row_lock".to_owned(),
             Self::MysqlConnections => "mysql_connections".to_owned(),
             Self::MysqlCommitStall => "mysql_commit_stall".to_owned(),
+            Self::MysqlBadMessage => "mysql_bad_message".to_owned(),
             Self::Point { point, action, .. } => format!("{point}:{}", action.name()),
         }
     }
@@ -160,7 +163,9 @@ impl Fault {
             | Self::RedisEvicts
             | Self::RedisKeyEdited { .. }
             | Self::RedisPromote { .. } => Some(Store::Redis),
-            Self::MysqlReadOnly | Self::MysqlRowLock | Self::MysqlConnections | Self::MysqlCommitStall => Some(Store::Mysql),
+            Self::MysqlReadOnly | Self::MysqlRowLock | Self::MysqlConnections | Self::MysqlCommitStall | Self::MysqlBadMessage => {
+                Some(Store::Mysql)
+            }
             _ => None,
         }
     }
