@@ -100,6 +100,8 @@ pub fn source_commit() -> String {
 pub fn repeat_command(program: &str, seed: harness::seed::Seed) -> String {
     let given: Vec<OsString> = std::env::args_os().skip(1).collect();
     let mut words: Vec<String> = given.iter().map(|word| quoted(&word.to_string_lossy())).collect();
+    // How a program starts a run is nothing that a person repeats.
+    words.retain(|word| word != "--until-input-ends");
     if !words.iter().any(|word| word == "--seed" || word.starts_with("--seed=")) {
         words.push(format!("--seed {seed}"));
     }

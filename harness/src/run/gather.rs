@@ -56,7 +56,10 @@ pub(super) async fn gather(
     let run = Run { plan, clock, recorder: &recorder, watch, stop };
     watch.stage("starting the stack");
     match Stack::start(spec(request, folder), *clock).await {
-        Ok(stack) => on_stack(run, folder, stack, &mut gathered).await,
+        Ok(stack) => {
+            gathered.rig_errors.extend(machine::strangers(&stack.pids(), &request.service.program));
+            on_stack(run, folder, stack, &mut gathered).await;
+        }
         Err(error) if error.is_usage() => {
             history.finish("nothing ran").await?;
             return Err(error.into());

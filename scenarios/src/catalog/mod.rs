@@ -52,6 +52,7 @@ use harness::scenario::Scenario;
 use harness::seed::Seed;
 
 use crate::flash_sale::FlashSale;
+use crate::short::short;
 
 /// An entry of the catalog.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +65,24 @@ pub struct Entry {
     pub promises: &'static str,
     /// Its plan for a seed.
     pub plan: fn(Seed) -> Scenario,
+}
+
+/// How much of a scenario is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// As it stands in the catalog.
+    Whole,
+    /// [`short`].
+    Short,
+}
+
+impl Plan {
+    /// The scenario of an entry for a seed.
+    #[must_use]
+    pub fn of(self, entry: &Entry, seed: Seed) -> Scenario {
+        let scenario = (entry.plan)(seed);
+        if self == Self::Short { short(scenario) } else { scenario }
+    }
 }
 
 const ALWAYS: &str = "every request answered within the budget";

@@ -36,6 +36,7 @@ fn scenario(name: &str, faults: Vec<FaultWindow>) -> Scenario {
             greedy: 0.0,
             duplicates: 0.05,
             concurrent_duplicates: 0.5,
+            altered: 0.0,
             cancels: 0.1,
             payments: 0.3,
             refunds: 0.0,
