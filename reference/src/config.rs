@@ -110,10 +110,10 @@ pub struct Config {
     /// Longest wait for requests and batches under way after SIGTERM, milliseconds
     #[arg(long, default_value_t = 10_000, value_name = "MS")]
     pub drain_ms: u64,
-    /// Defects to plant, for a harness that wants to know whether it would see them; this build is for nothing else
+    /// Defects to plant, by name or all of the set `seed`, for a harness that wants to know whether it would see them; this build is for nothing else
     #[cfg(feature = "defects")]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    pub defects: Vec<crate::defects::Defect>,
+    pub defects: Vec<crate::defects::Wanted>,
 }
 
 /// Text that is never printed.

@@ -11,12 +11,12 @@ use harness::run::{Write, judge_saved};
 use harness::seed::Seed;
 use harness::stack::Backend;
 
-use crate::catalog::{self, CATALOG, Entry};
+use crate::catalog::{self, CATALOG, Entry, Plan};
 use crate::launch::Runner;
 use crate::nightly::{Nightly, nightly};
 use crate::progress::put;
 use crate::replay::{Replay, replay};
-use crate::{differences, entry, launch, series};
+use crate::{differences, entry, launch, selftest, series};
 
 /// Scenarios by name, and saved runs judged again.
 ///
@@ -49,7 +49,21 @@ enum Command {
         /// Further argument of every service process; may be given again
         #[arg(long = "service-arg", value_name = "ARG", allow_hyphen_values = true)]
         service_args: Vec<String>,
+        /// Less load before, between and behind the faults: what is right is judged, recovery and percentiles are not
+        #[arg(long)]
+        short: bool,
+        /// End as after Ctrl-C when standard input ends, so that a run does not outlive what started it
+        #[arg(long, hide = true)]
+        until_input_ends: bool,
     },
+    /// Runs the service with one planted defect after another and writes which claims find it: reports/selftest.html, .json and .md
+    ///
+    /// Exit codes: 0 every defect was killed and every clean control held, 1 a control was violated or a defect was not killed, 3 something
+    /// stayed unknown, 130 interrupted
+    Selftest(selftest::Options),
+    /// Lists the defects that are planted in this build
+    #[cfg(feature = "defects")]
+    Defects,
     /// Runs the catalog again and again with fresh seeds; keeps every run that is not held, and writes reports/nightly.md
     Nightly {
         /// No run begins after so many minutes
@@ -107,7 +121,13 @@ pub fn main() -> ExitCode {
     }
     match Arguments::parse().command {
         Command::List => list(),
-        Command::Run { names, seed, reports, service_args } => run(&names, seed, reports, service_args),
+        Command::Run { names, seed, reports, service_args, short, until_input_ends } => {
+            let plan = if short { Plan::Short } else { Plan::Whole };
+            run(&names, seed, &Options { reports, service_args, plan, until_input_ends })
+        }
+        Command::Selftest(options) => selftest::selftest(&options),
+        #[cfg(feature = "defects")]
+        Command::Defects => defects(),
         Command::Nightly { minutes, seed, reports } => {
             nightly(&Nightly { time: Duration::from_secs(minutes * 60), seed: seed.unwrap_or_else(entry::fresh_seed), reports })
         }
@@ -125,7 +145,23 @@ fn list() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn run(names: &[String], seed: Option<Seed>, reports: PathBuf, service_args: Vec<String>) -> ExitCode {
+#[cfg(feature = "defects")]
+fn defects() -> ExitCode {
+    for defect in reference::defects::Defect::ALL {
+        put(&format!("{:<36} {}\n", defect.name(), defect.mistake()));
+    }
+    ExitCode::SUCCESS
+}
+
+/// What all runs of one `chaos run` share.
+struct Options {
+    reports: PathBuf,
+    service_args: Vec<String>,
+    plan: Plan,
+    until_input_ends: bool,
+}
+
+fn run(names: &[String], seed: Option<Seed>, options: &Options) -> ExitCode {
     let entries = match chosen(names) {
         Ok(entries) => entries,
         Err(name) => {
@@ -133,27 +169,31 @@ fn run(names: &[String], seed: Option<Seed>, reports: PathBuf, service_args: Vec
         }
     };
     let seed = seed.unwrap_or_else(entry::fresh_seed);
-    if let [only] = entries.as_slice() {
-        let launch = launch::Launch {
-            scenario: (only.plan)(seed),
-            saved: None,
-            backend: Backend::Process,
-            service_args,
-            reports,
-            command: entry::repeat_command(PROGRAM, seed),
-        };
-        return launch::run_one(launch);
-    }
     let runner = match Runner::start() {
         Ok(runner) => runner,
         Err(error) => return launch::fail(OutcomeClass::RigFailed, &format!("start the runtime: {error}")),
     };
+    if options.until_input_ends {
+        runner.stop_when_input_ends();
+    }
+    if let [only] = entries.as_slice() {
+        let launch = launch::Launch {
+            scenario: options.plan.of(only, seed),
+            saved: None,
+            backend: Backend::Process,
+            service_args: options.service_args.clone(),
+            reports: options.reports.clone(),
+            command: entry::repeat_command(PROGRAM, seed),
+        };
+        return launch::run_on(&runner, launch);
+    }
     let mut ended = Vec::new();
     for entry in entries {
         if runner.is_stopped() {
             break;
         }
-        ended.push(series::run_entry(&runner, entry, seed, &reports, &service_args));
+        let plan = (options.plan, seed);
+        ended.push(series::run_entry(&runner, entry, plan, &options.reports, &options.service_args));
     }
     series::close(&runner, &ended)
 }

@@ -59,6 +59,19 @@ impl Runner {
         self.stop.is_cancelled()
     }
 
+    /// Stops, as after Ctrl-C, when standard input ends: whoever holds its other end is gone, or wants the run to end.
+    pub fn stop_when_input_ends(&self) {
+        let stop = self.stop.clone();
+        let wait = move || {
+            // An input that cannot be read has ended as well.
+            let _read = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            stop.cancel();
+        };
+        if let Err(error) = std::thread::Builder::new().name("input".to_owned()).spawn(wait) {
+            entry::eprintln_plain(&format!("the end of standard input is not watched for: {error}"));
+        }
+    }
+
     /// Runs one scenario, with its progress on standard output.
     ///
     /// # Errors
@@ -70,7 +83,7 @@ impl Runner {
             scenario: launch.scenario,
             saved: launch.saved,
             backend: launch.backend,
-            service: entry::service_command().map_err(|error| RunError::Thread(error.to_string()))?,
+            service: entry::service_command(&launch.service_args).map_err(|error| RunError::Thread(error.to_string()))?,
             service_args: launch.service_args,
             reports: launch.reports,
             command: launch.command,
@@ -93,6 +106,12 @@ pub fn run_one(launch: Launch) -> ExitCode {
         Ok(runner) => runner,
         Err(error) => return fail(OutcomeClass::RigFailed, &format!("start the runtime: {error}")),
     };
+    run_on(&runner, launch)
+}
+
+/// [`run_one`] on a runner that is there already.
+#[must_use]
+pub fn run_on(runner: &Runner, launch: Launch) -> ExitCode {
     match runner.run(launch) {
         Ok(judged) => show(&judged),
         Err(error) => fail(class_of(&error), &error.to_string()),

@@ -11,7 +11,7 @@ use harness::report::OutcomeClass;
 use harness::report::folder::RunFolder;
 use harness::seed::Seed;
 
-use crate::catalog::CATALOG;
+use crate::catalog::{CATALOG, Plan};
 use crate::launch::{self, Runner};
 use crate::progress::put;
 use crate::series::{self, Ended};
@@ -45,7 +45,7 @@ pub fn nightly(options: &Nightly) -> ExitCode {
             break;
         }
         let seed = Seed(options.seed.0.wrapping_add(number as u64));
-        let mut run = series::run_entry(&runner, entry, seed, &options.reports, &[]);
+        let mut run = series::run_entry(&runner, entry, (Plan::Whole, seed), &options.reports, &[]);
         if run.class == OutcomeClass::Held {
             discard(&mut run);
         }

@@ -11,7 +11,7 @@ use harness::run::Judged;
 use harness::seed::Seed;
 use harness::stack::Backend;
 
-use crate::catalog::Entry;
+use crate::catalog::{Entry, Plan};
 use crate::launch::{self, Launch, Runner};
 use crate::progress::put;
 
@@ -55,10 +55,11 @@ pub fn strongest(classes: impl IntoIterator<Item = OutcomeClass>) -> OutcomeClas
 }
 
 /// Runs one entry of the catalog with a seed and says in one line what came of it. A run that failed without a verdict counts as well.
-pub fn run_entry(runner: &Runner, entry: &Entry, seed: Seed, reports: &Path, service_args: &[String]) -> Ended {
-    let command = format!("cargo run --release --bin chaos -- run {} --seed {seed}", entry.name);
+pub fn run_entry(runner: &Runner, entry: &Entry, (plan, seed): (Plan, Seed), reports: &Path, service_args: &[String]) -> Ended {
+    let short = if plan == Plan::Short { " --short" } else { "" };
+    let command = format!("cargo run --release --bin chaos -- run {} --seed {seed}{short}", entry.name);
     let launch = Launch {
-        scenario: (entry.plan)(seed),
+        scenario: plan.of(entry, seed),
         saved: None,
         backend: Backend::Process,
         service_args: service_args.to_owned(),

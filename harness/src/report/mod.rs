@@ -7,7 +7,7 @@
 //! thing that is written. [`index`] lists all runs, [`compare`](compare::compare) sets two side by side.
 
 pub mod breakage;
-mod calendar;
+pub mod calendar;
 pub mod charts;
 pub mod compare;
 pub mod console;
@@ -37,6 +37,9 @@ use crate::measure::Measurements;
 
 pub use folder::RunFolder;
 pub use reload::load_evidence;
+
+/// Styles that every page shares.
+pub const STYLES: &str = include_str!("../../assets/report.css");
 
 /// Version of `run.json` and `report.json`.
 pub const SCHEMA_VERSION: u32 = 1;

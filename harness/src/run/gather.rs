@@ -56,7 +56,10 @@ pub(super) async fn gather(
     let run = Run { plan, clock, recorder: &recorder, watch, stop };
     watch.stage("starting the stack");
     match Stack::start(spec(request, folder), *clock).await {
-        Ok(stack) => on_stack(run, folder, stack, &mut gathered).await,
+        Ok(stack) => {
+            gathered.rig_errors.extend(machine::strangers(&stack.pids(), &request.service.program));
+            on_stack(run, folder, stack, &mut gathered).await;
+        }
         Err(error) if error.is_usage() => {
             history.finish("nothing ran").await?;
             return Err(error.into());
@@ -161,6 +164,7 @@ fn spec(request: &RunRequest, folder: &RunFolder) -> StackSpec {
         .into_iter()
         .flatten()
         .chain((promises.audit_every_ms > 0).then(|| flag("audit-every-ms", promises.audit_every_ms)).into_iter().flatten())
+        .chain(without_redis(promises.degrade_after_ms))
         .chain(request.service_args.iter().cloned())
         .collect(),
         ready_ms: request.scenario.limits.ready_ms,
@@ -169,6 +173,15 @@ fn spec(request: &RunRequest, folder: &RunFolder) -> StackSpec {
         proxied: (!request.scenario.faults.is_empty()).then_some(request.scenario.seed),
         logs: folder.file(LOGS),
     }
+}
+
+/// Flags of a service that sells without Redis: it goes back once Redis has been well for as long as it had to be away.
+fn without_redis(after_ms: u64) -> Vec<String> {
+    if after_ms == 0 {
+        return Vec::new();
+    }
+    let after = after_ms.to_string();
+    ["--redis-down", "database", "--degrade-after-ms", &after, "--return-after-ms", &after].map(str::to_owned).into()
 }
 
 fn head(request: &RunRequest, folder: &RunFolder, clock: &RunClock, build_id: &str) -> Head {

@@ -13,7 +13,7 @@ use crate::proxy::tap::{Process, mysql_taps, redis_taps};
 use crate::proxy::{Protocol, Proxies, ProxySpec, ProxyView};
 use crate::scenario::faults::Store;
 use crate::seed::Seed;
-use crate::target::dialect::holdfast;
+use crate::target::dialect::holdfast_with;
 
 /// Whose way the harness's own is.
 const OWN: &str = "harness";
@@ -26,10 +26,10 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// Starts the thread of the proxies.
-    pub(super) fn start(seed: Seed, clock: RunClock) -> Result<Self, StackError> {
+    /// Starts the thread of the proxies. `scripts` are known beside those of the reference service.
+    pub(super) fn start(seed: Seed, clock: RunClock, scripts: &[(String, String)]) -> Result<Self, StackError> {
         let proxies = Proxies::start(seed, clock).map_err(|error| StackError::failed("start the proxies", error.to_string()))?;
-        Ok(Self { proxies, dialect: Arc::new(holdfast()) })
+        Ok(Self { proxies, dialect: Arc::new(holdfast_with(scripts)) })
     }
 
     pub(super) const fn proxies(&self) -> &Proxies {

@@ -50,7 +50,7 @@ impl Stack {
         let watchdog = stores.as_ref().map_or_else(|| Watchdog::start(None).map(Arc::new), |stores| Ok(stores.watchdog()))?;
         let admin_token = entropy::secret()?;
         let birth = Birth { spec: &spec, admin_token: &admin_token, watchdog: &watchdog, steps: &steps };
-        let links = spec.proxied.map(|seed| Links::start(seed, clock)).transpose()?;
+        let links = spec.proxied.map(|seed| Links::start(seed, clock, &spec.service.scripts)).transpose()?;
         let one = async |role: String| {
             let urls = match &links {
                 Some(links) => links.open(&role, &urls).await?,

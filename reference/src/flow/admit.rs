@@ -6,6 +6,8 @@ use super::breaker::Pass;
 use super::resolve::Held;
 use super::{Flow, Refusal};
 use crate::clock::{self, Deadline};
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::{Item, Line, Member, OrderId, OrderRequest};
 use crate::ledger::{Admission, Mode};
 use crate::stock::{PreDeduct, StockError, Taken};
@@ -154,9 +156,32 @@ impl Flow {
             reply = self.stock.pre_deduct(line.item, order, line.quantity).await;
         }
         pass.tell(reply.is_ok());
+        #[cfg(feature = "defects")]
+        if planted(Defect::RollbackOfUnknownAddsStock) && reply.is_err() {
+            self.undo_behind(order, line);
+        }
         self.metrics.count("pre_deduct", pre_deduct_word(&reply));
         self.metrics.time("pre_deduct", started);
         reply
+    }
+}
+
+#[cfg(feature = "defects")]
+impl Flow {
+    /// Adds the units of a reservation that came to nothing, as it seems, once, as soon as Redis answers again.
+    fn undo_behind(&self, order: &OrderId, line: Line) {
+        let (flow, event) = (self.clone(), format!("undo-{order}"));
+        tokio::spawn(async move {
+            for _ in 0..20 {
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                if let Ok(Some(state)) = flow.ledger.epoch(line.item).await {
+                    let units = u64::from(line.quantity.get());
+                    if flow.stock.apply_delta(line.item, state.epoch, &event, units).await.is_ok() {
+                        return;
+                    }
+                }
+            }
+        });
     }
 }
 

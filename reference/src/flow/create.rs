@@ -10,6 +10,8 @@ use super::admit::{Admitted, Used, in_time};
 use super::resolve::Held;
 use super::{Flow, Refusal};
 use crate::clock::{self, Deadline};
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::{Epoch, Item, OrderRequest, OrderStatus};
 use crate::ledger::{Admission, LedgerError, NewOrder, Seat, StoredOrder, Written};
 
@@ -72,6 +74,8 @@ impl Flow {
     }
 
     async fn create_within(&self, request: Arc<OrderRequest>, repeated: bool, deadline: Deadline) -> Result<Created, Refusal> {
+        #[cfg(feature = "defects")]
+        let repeated = repeated && !planted(Defect::RetryTakesAgain);
         if repeated {
             if let Some(stored) = self.ledger.order(request.order()).await? {
                 return answer_from(&request, stored);
@@ -117,6 +121,8 @@ impl Flow {
         };
         // A reservation that stood already was made by an attempt that may still be writing its order.
         let contested = admissions.iter().zip(&left).any(|(admission, left)| admission.token.is_some() && left.is_none());
+        #[cfg(feature = "defects")]
+        let contested = contested && !planted(Defect::RollbackOnDuplicate);
         if contested && let Some(stored) = self.order_of_twin(request).await {
             self.release(&stored, &held).await;
             return Step::Answer(answer_from(request, stored));
@@ -130,6 +136,10 @@ impl Flow {
         }
         self.metrics.count("order_write", written_word(&written));
         self.metrics.time("order_write", started);
+        #[cfg(feature = "defects")]
+        if let Some(answer) = self.answer_mistakenly(request, &held, &written).await {
+            return Step::Answer(answer);
+        }
         match written {
             Ok(Written::Committed) => {
                 let epochs = admissions.iter().filter_map(|admission| Some(admission.token?.epoch)).collect();
@@ -156,6 +166,29 @@ impl Flow {
             // Definite, and a repeat with this id finds the reservation again; if none comes, the resolver gives it back.
             Err(error) => Step::Answer(Err(error.into())),
         }
+    }
+
+    /// What somebody answers who takes an outcome for another one.
+    #[cfg(feature = "defects")]
+    async fn answer_mistakenly(
+        &self,
+        request: &OrderRequest,
+        held: &[Held],
+        written: &Result<Written, LedgerError>,
+    ) -> Option<Result<Created, Refusal>> {
+        let unknown = matches!(written, Ok(Written::Unknown) | Err(LedgerError::Unknown { .. }));
+        if matches!(written, Ok(Written::Exists)) && planted(Defect::RollbackOnDuplicate) {
+            self.roll_back_blindly(held).await;
+            return Some(self.answer_by_resolving(request, &[], Doubt::None).await);
+        }
+        let gives_back = (unknown && planted(Defect::RollbackOnUnknownCommit))
+            || (written.is_err() && planted(Defect::RollbackWithoutTombstone))
+            || ((unknown || written.is_err()) && planted(Defect::AllErrorsAlike));
+        if gives_back {
+            self.roll_back_blindly(held).await;
+        }
+        let fails = gives_back || (unknown && planted(Defect::TimeoutReportedAsFailure));
+        fails.then(|| Err(Refusal::NotAdmitted("the order could not be written".to_owned())))
     }
 
     /// The order, if the attempt that made its reservation commits it within some 30 ms. To write it as well would cost that attempt's whole
@@ -209,6 +242,11 @@ impl Flow {
         if leave_to_resolver {
             return Err(refusal);
         }
+        #[cfg(feature = "defects")]
+        if planted(Defect::CartRollbackPerItem) {
+            self.roll_back_blindly(held).await;
+            return Err(refusal);
+        }
         match self.resolve(request.order(), held).await {
             Ok(stored) if stored.status == OrderStatus::Fenced => Err(refusal),
             Ok(stored) => answer_from(request, stored),
@@ -222,6 +260,8 @@ impl Flow {
 fn answer_from(request: &OrderRequest, stored: StoredOrder) -> Result<Created, Refusal> {
     match stored.status {
         OrderStatus::Fenced => Err(Refusal::Fenced),
+        #[cfg(feature = "defects")]
+        OrderStatus::Created | OrderStatus::Paid if planted(Defect::QuantityIgnoredOnRetry) => Ok(Created::Before(stored)),
         _ if stored.hash != *request.hash() => Err(Refusal::Mismatch),
         OrderStatus::Created | OrderStatus::Paid => Ok(Created::Before(stored)),
         status => Err(Refusal::Cancelled { status: status.name() }),

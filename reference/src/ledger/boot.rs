@@ -8,6 +8,8 @@ use super::LedgerError;
 use super::connection::{Connection, Dial, Flavour};
 use super::failure::{Failure, UNKNOWN_DATABASE};
 use super::rows;
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 
 /// A table is not there.
 const NO_SUCH_TABLE: u16 = 1146;
@@ -87,7 +89,17 @@ async fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
     migrator.set_locking(false);
     finish_interrupted(connection, &migrator).await?;
     // The connection is closed afterwards, and its lock goes with it.
-    migrator.run_direct(None, connection.link(), false).await.map_err(|error| failed(error.to_string()))
+    migrator.run_direct(None, connection.link(), false).await.map_err(|error| failed(error.to_string()))?;
+    #[cfg(feature = "defects")]
+    if planted(Defect::OneLedgerRowPerItem) {
+        let key = "ALTER TABLE inventory_transactions ADD UNIQUE KEY ledger_of_order (order_id, sku_id)";
+        match connection.query(key.into()).await {
+            Ok(_) => {}
+            Err(Failure::Refused { code, .. }) if DONE_ALREADY.contains(&code) => {}
+            Err(failure) => return Err(failure.into_error("migrate the database")),
+        }
+    }
+    Ok(())
 }
 
 /// Finishes a migration whose process was killed on the way, which the driver would only complain about. DDL commits by itself, so some of

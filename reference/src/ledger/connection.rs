@@ -12,6 +12,8 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Either};
 
 use super::failure::Failure;
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 
 /// Longest wait for a new connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -57,6 +59,12 @@ impl Dial {
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET SESSION autocommit = 1, wait_timeout = 10, \
              innodb_lock_wait_timeout = {lock_wait_s}, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', {limits}"
         );
+        #[cfg(feature = "defects")]
+        let session = if planted(Defect::NoSessionTimeout) {
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET SESSION autocommit = 1".to_owned()
+        } else {
+            session
+        };
         Self { options: self.options.clone(), session }
     }
 

@@ -30,6 +30,10 @@ mod undo;
 mod unit;
 mod user_limit;
 
+#[cfg(feature = "defects")]
+#[path = "../defects/ledger.rs"]
+mod wrong;
+
 use std::sync::Arc;
 
 pub use audit::{AuditRequest, Audited, Comparison, Increase, LedgerCheck, Look, Sight};

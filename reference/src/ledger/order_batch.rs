@@ -9,7 +9,13 @@ use super::failure::Failure;
 use super::order_fence::{Fence, Path};
 use super::quota::{self, Demand, SeenLimits};
 use super::{Admission, NewOrder, Written, rows, sql};
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::Epoch;
+
+#[cfg(feature = "defects")]
+#[path = "../defects/order_batch.rs"]
+mod wrong;
 
 /// What the transaction says about one order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +60,10 @@ pub(super) async fn transact(
             }
             None => {
                 before_commit(&members);
-                match (commit(connection).await, admitted.as_slice()) {
+                let committed = commit(connection).await;
+                #[cfg(feature = "defects")]
+                wrong::outbox_afterwards(connection, &admitted, &fence, &committed).await;
+                match (committed, admitted.as_slice()) {
                     // Such an order is alone in its transaction.
                     (Written::Committed, [order]) if fence.guards(order) => {
                         Written::CommittedGuarded { epochs: fence.epochs(order) }
@@ -105,6 +114,10 @@ async fn at_once(
             Err(failure) => Err(failure),
         }
     };
+    #[cfg(feature = "defects")]
+    if let Ok(written) = &sent {
+        wrong::outbox_afterwards(connection, &sorted, &assumed, written).await;
+    }
     match sent {
         Ok(written) => Ok(Some(written)),
         Err(failure) if failure.is_duplicate() || failure.is_not_as_assumed() => connection.rollback().await.map(|()| None),
@@ -223,6 +236,10 @@ fn lines<'a>(orders: &[&'a NewOrder], fence: &Fence) -> Result<(Vec<String>, Vec
          (order_id, store_id, product_id, sku_id, kind, transaction_type, quantity, epoch, token) VALUES {}",
         sales.join(",")
     )];
+    #[cfg(feature = "defects")]
+    if planted(Defect::OutboxOutsideTransaction) {
+        events.clear();
+    }
     if !events.is_empty() {
         inserts.push(format!(
             "INSERT INTO outbox (event_id, event_type, order_id, store_id, product_id, sku_id, quantity, epoch, token) VALUES {}",

@@ -7,6 +7,8 @@ use super::failure::Failure;
 use super::orders::Reading;
 use super::unit::Unit;
 use super::{Changed, Ledger, LedgerError, StoredOrder, Undo, orders, rows, sql};
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::{Epoch, Item, OrderId, OrderStatus, Quantity, SaleState};
 
 /// Longest reason, in characters: the column holds no more.
@@ -96,6 +98,14 @@ impl UndoOrder {
     /// and locks its sales. `None` if the order was not to be ended; then all of it must be taken back.
     async fn lock(&self, connection: &mut Connection, before: &StoredOrder) -> Result<Option<Locked>, Failure> {
         let items = before.sales.len();
+        #[cfg(feature = "defects")]
+        let read_before = match planted(Defect::DeltaEpochOutsideTransaction) {
+            true => {
+                let looks = before.sales.iter().map(|sale| sql::share_epoch(sale.item).replace(" LOCK IN SHARE MODE", ""));
+                Some(connection.query(looks.collect::<Vec<_>>().join("; ")).await?)
+            }
+            false => None,
+        };
         let fences = before.sales.iter().map(|sale| sql::share_epoch(sale.item));
         let steps = fences.chain([self.compare_and_set()]).chain(release_quota(before)).chain([select_sales(&self.order)]);
         let reply = connection.begin(&steps.collect::<Vec<_>>().join("; ")).await?;
@@ -103,6 +113,8 @@ impl UndoOrder {
             return Ok(None);
         }
         let fences = (0..items).flat_map(|at| reply.rows(at));
+        #[cfg(feature = "defects")]
+        let fences = (0..items).flat_map(|at| read_before.as_ref().unwrap_or(&reply).rows(at));
         let epochs = fences.map(|row| Ok((rows::item(row)?, rows::epoch(row)?))).collect::<Result<_, Failure>>()?;
         let sales = reply.rows(reply.len() - 1).iter().map(LockedSale::read).collect::<Result<_, Failure>>()?;
         Ok(Some(Locked { epochs, sales }))
@@ -124,7 +136,10 @@ impl UndoOrder {
             let (_, epoch) = known.ok_or_else(|| Failure::Broken { why: format!("{} has no epoch row", sale.item) })?;
             let (values, quantity) = (sql::item_values(sale.item), sale.quantity);
             events.push(format!("({},'APPLY_DELTA',{id},{values},{quantity},{epoch})", sql::derived_id("C", &self.order)));
-            match sale.state {
+            let state = sale.state;
+            #[cfg(feature = "defects")]
+            let state = if planted(Defect::CancelIgnoresLedgerState) { SaleState::Lock } else { state };
+            match state {
                 SaleState::Lock => open.push(sale.id),
                 SaleState::Out => {
                     returns.push(format!("({id},{values},'RETURN','IN',{quantity},{epoch})"));
@@ -139,7 +154,22 @@ impl UndoOrder {
         let steps = ledger.into_iter().chain(balances.iter().map(add_to_balance)).chain([insert_events(&events)]);
         let reply = connection.query(steps.collect::<Vec<_>>().join("; ")).await?;
         let missing = (0..balances.len()).find(|at| reply.affected(first_balance + at) != 1);
+        #[cfg(feature = "defects")]
+        self.leave_out_events(connection, sales).await?;
         missing.map_or(Ok(()), |at| Err(Failure::Broken { why: format!("{} has no balance", balances[at].0) }))
+    }
+
+    /// Redis gets these increases in another way.
+    #[cfg(feature = "defects")]
+    async fn leave_out_events(&self, connection: &mut Connection, sales: &[LockedSale]) -> Result<(), Failure> {
+        let blindly = self.undo == Undo::Expire && planted(Defect::ExpiryIncrementsBlindly);
+        let rolled_back = |sale: &&LockedSale| sale.state == SaleState::Lock && planted(Defect::UnlockConfirmedAndRolledBack);
+        for sale in sales.iter().filter(|sale| blindly || rolled_back(sale)) {
+            let (event, item) = (sql::derived_id("C", &self.order), sql::item_is(sale.item));
+            let done = format!("UPDATE outbox SET status = 'DONE' WHERE event_id = {event} AND {item}");
+            connection.query(done).await?;
+        }
+        Ok(())
     }
 
     fn after(&self, mut order: StoredOrder, sales: &[LockedSale]) -> StoredOrder {

@@ -36,6 +36,7 @@ fn scenario(name: &str, faults: Vec<FaultWindow>) -> Scenario {
             greedy: 0.0,
             duplicates: 0.05,
             concurrent_duplicates: 0.5,
+            altered: 0.0,
             cancels: 0.1,
             payments: 0.3,
             refunds: 0.0,
@@ -65,7 +66,11 @@ fn sale(name: &str, faults: Vec<FaultWindow>) -> (Judged, History) {
         scenario: scenario(name, faults),
         saved: None,
         backend: Backend::Process,
-        service: ServiceCommand { program: env!("CARGO_BIN_EXE_flash-sale").into(), leading: vec!["__service".into()] },
+        service: ServiceCommand {
+            program: env!("CARGO_BIN_EXE_flash-sale").into(),
+            leading: vec!["__service".into()],
+            scripts: Vec::new(),
+        },
         service_args: Vec::new(),
         reports: place.reports(),
         command: "a test".into(),
@@ -177,9 +182,10 @@ fn a_mysql_that_refuses_or_waits_goes_on() {
             window(Fault::MysqlRowLock, Target::Mysql, 3_000, 800),
             window(Fault::MysqlConnections, Target::Mysql, 4_800, 800),
             window(Fault::MysqlCommitStall, Target::Mysql, 6_600, 700),
+            window(Fault::MysqlBadMessage, Target::Mysql, 8_400, 700),
         ],
     );
-    bit_and_healed(&run, 4);
+    bit_and_healed(&run, 5);
 }
 
 #[test]
