@@ -88,6 +88,10 @@ async fn at_once(
     limits: &SeenLimits,
     before_commit: &mut (impl FnMut(&[usize]) + Send),
 ) -> Result<Option<Written>, Failure> {
+    #[cfg(feature = "defects")]
+    if planted(Defect::EpochCheckedWithoutLock) {
+        return Ok(None);
+    }
     let Some(assumed) = Fence::assumed(orders, limits) else { return Ok(None) };
     let all: Vec<usize> = (0..orders.len()).collect();
     let mut sorted = orders.to_vec();
