@@ -127,7 +127,7 @@ impl Flow {
         }
         pass.tell(reply.is_ok());
         #[cfg(feature = "defects")]
-        if planted(Defect::RollbackOfUnknownAddsStock) && matches!(reply, Err(StockError::Unknown { .. })) {
+        if planted(Defect::RollbackOfUnknownAddsStock) && reply.is_err() {
             self.undo_behind(order, line);
         }
         self.metrics.count("pre_deduct", pre_deduct_word(&reply));
@@ -138,7 +138,7 @@ impl Flow {
 
 #[cfg(feature = "defects")]
 impl Flow {
-    /// Adds the units of a reservation that gave no reply, once, as soon as Redis answers again.
+    /// Adds the units of a reservation that came to nothing, as it seems, once, as soon as Redis answers again.
     fn undo_behind(&self, order: &OrderId, line: Line) {
         let (flow, event) = (self.clone(), format!("undo-{order}"));
         tokio::spawn(async move {
