@@ -17,6 +17,9 @@ use crate::target::ledger;
 const STRANGERS: usize = 12;
 const LEAST_CONNECTIONS: u64 = 10;
 
+/// Longest wait until the service has given up what it can never settle.
+const GIVEN_UP_WITHIN: Duration = Duration::from_secs(5);
+
 /// A fault of MySQL in force.
 pub(super) struct MysqlFault {
     control: MySqlConnection,
@@ -174,9 +177,17 @@ impl MysqlFault {
                 Ok(format!("{release}; commits go on"))
             }
             Harm::BadMessage => {
-                // What was not given up is the service's: it stays where it is.
-                run(&mut control, ledger::REMOVE_BAD_MESSAGES).await?;
-                Ok("what was given up is taken away".to_owned())
+                // What is not given up in time is the service's: it stays where it is.
+                let given_up = tokio::time::timeout(GIVEN_UP_WITHIN, async {
+                    while number(&mut control, ledger::BAD_MESSAGES_GIVEN_UP).await? == 0 {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    run(&mut control, ledger::REMOVE_BAD_MESSAGES).await
+                });
+                match given_up.await {
+                    Ok(removed) => removed.map(|()| "it was given up, and is taken away".to_owned()),
+                    Err(_) => Ok(format!("it was not given up within {GIVEN_UP_WITHIN:?}, and stays")),
+                }
             }
         }
     }

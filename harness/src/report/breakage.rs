@@ -15,8 +15,15 @@ pub const COMPONENTS: [Component; 5] =
     [Component::Availability, Component::P99Response, Component::Backlog, Component::Drift, Component::OldestLock];
 
 /// Actions in the order of the matrix.
-const ACTIONS: [PointAction; 6] =
-    [PointAction::Kill, PointAction::DropReply, PointAction::CutBefore, PointAction::Reset, PointAction::Stall, PointAction::Pass];
+const ACTIONS: [PointAction; 7] = [
+    PointAction::Kill,
+    PointAction::DropReply,
+    PointAction::CutBefore,
+    PointAction::Reset,
+    PointAction::Forget,
+    PointAction::Stall,
+    PointAction::Pass,
+];
 
 /// A row of the faults table.
 pub struct FaultRow {

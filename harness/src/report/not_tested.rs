@@ -25,7 +25,7 @@ const HARM: [(&str, &[&str]); 5] = [
     ("a process that stands still", &["pause"]),
     (
         "a connection that is slow, stalled, cut or refused",
-        &["latency", "partition", "reset", "refuse", "bandwidth", "stall", "drop_reply", "cut_before"],
+        &["latency", "partition", "reset", "refuse", "bandwidth", "stall", "drop_reply", "cut_before", "forget"],
     ),
     (
         "a Redis that loses or refuses data",

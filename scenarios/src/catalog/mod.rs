@@ -12,6 +12,7 @@ mod degrade_behind;
 mod duplicate_requests;
 mod everything;
 mod expiry_race;
+mod forgotten_session;
 mod hot_keys;
 mod increase_reply_lost;
 mod late_pre_deduct;
@@ -270,8 +271,14 @@ pub const CATALOG: &[Entry] = &[
         plan: bad_message::plan,
     },
     Entry {
+        name: "forgotten_session",
+        shows: "MySQL keeps the locks of a session whose client is gone, and Redis is emptied",
+        promises: "answers, latency, backlog and locks back in the band of the baseline 15 s after the last heal",
+        plan: forgotten_session::plan,
+    },
+    Entry {
         name: "ledger_behind",
-        shows: "a restart and an empty Redis while the ledger is a thousand orders behind",
+        shows: "an empty Redis, a restart and cuts while the ledger is a thousand orders behind",
         promises: WITHIN_5_S,
         plan: ledger_behind::plan,
     },

@@ -217,6 +217,8 @@ pub enum PointAction {
     Reset,
     /// The frame was held for a while and then went on.
     Stall,
+    /// The connection was forgotten on the way: the client was reset, and the server was not told.
+    Forget,
 }
 
 impl PointAction {
@@ -230,6 +232,7 @@ impl PointAction {
             Self::CutBefore => "cut_before",
             Self::Reset => "reset",
             Self::Stall => "stall",
+            Self::Forget => "forget",
         }
     }
 }
