@@ -14,6 +14,7 @@ mod everything;
 mod expiry_race;
 mod forgotten_session;
 mod hot_keys;
+mod increase_reply_lost;
 mod late_pre_deduct;
 mod ledger_behind;
 mod mysql_lock_wait;
@@ -21,6 +22,7 @@ mod mysql_refuse_one;
 mod mysql_refuses;
 mod mysql_restart;
 mod mysql_stall;
+mod order_crash;
 mod overload;
 mod paused_process;
 mod points;
@@ -165,6 +167,18 @@ pub const CATALOG: &[Entry] = &[
         shows: "at every named step of the protocol: the process killed, the reply lost, the connection cut",
         promises: WITHIN_5_S,
         plan: crash_matrix::plan,
+    },
+    Entry {
+        name: "order_crash",
+        shows: "an api process dies at each step of an order",
+        promises: WITHIN_5_S,
+        plan: order_crash::plan,
+    },
+    Entry {
+        name: "increase_reply_lost",
+        shows: "units that come back are added and the reply is lost",
+        promises: WITHIN_5_S,
+        plan: increase_reply_lost::plan,
     },
     Entry {
         name: "commit_reply_lost",

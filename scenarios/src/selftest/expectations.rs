@@ -69,8 +69,8 @@ pub const TABLE: &[Expectation] = &[
     line("check_then_decrement", "flash_sale", &[OVERSELL, DRAIN]).quick(),
     line("off_by_one", "steady", &[FALSE_SOLD_OUT, DRAIN]).quick(),
     line("retry_takes_again", "duplicate_requests", &[EQUAL, DRAIN, AUDITS]).quick(),
-    line("crash_leaves_lock", "crash_matrix", &[LOCKS, DRAIN]),
-    line("lock_with_ttl", "crash_matrix", &[EQUAL, AUDITS, DRAIN]),
+    line("crash_leaves_lock", "order_crash", &[LOCKS, DRAIN]),
+    line("lock_with_ttl", "order_crash", &[EQUAL, AUDITS, DRAIN]),
     line("rollback_not_gated", "rollback_reply_lost", &[EQUAL, AUDITS, OVERSELL]).quick(),
     line("lock_ttl_races_confirm", "deduct_worker_pause", &[EQUAL, AUDITS, OVERSELL]),
     line("rollback_on_duplicate", "duplicate_requests", &[OVERSELL, EQUAL, AUDITS]).quick(),
@@ -92,7 +92,7 @@ pub const TABLE: &[Expectation] = &[
     line("cart_rollback_per_item", "cart_contention", &[CARTS, EQUAL, AUDITS]),
     line("deadlock_retry_repeats_half", "cart_contention", &[LEDGER, CARTS]),
     line("sold_out_before_record", "duplicate_requests", &[ONCE, FALSE_SOLD_OUT, LOCKS]),
-    line("delta_without_marker", "crash_matrix", &[EQUAL, AUDITS]),
+    line("delta_without_marker", "increase_reply_lost", &[EQUAL, AUDITS]),
     line("stale_redis_trusted", "redis_stale_restore", &[OVERSELL, EPOCH, EQUAL]),
     line("epoch_not_checked", "stock_cut_during_sale", &[OVERSELL, EPOCH]),
     // Ledger, workers, rebuild
@@ -110,7 +110,7 @@ pub const TABLE: &[Expectation] = &[
     line("reconciler_repairs_twice", "two_reconcilers", &[EQUAL, AUDITS, OVERSELL]),
     line("repair_from_sum", "reconcile_under_load", &[LEDGER, EQUAL]),
     line("claim_survives_crash", "deduct_worker_crash", &[OUTBOX, LOCKS]),
-    line("degrade_without_fence", "split_admission", &[OVERSELL]),
+    line("degrade_without_fence", "split_admission", &[OVERSELL, EQUAL]),
     line("redelivery_is_an_error", "deduct_worker_crash", &[OUTBOX, LOCKS]),
     line("no_dead_letter", "bad_message", &[OUTBOX, LOCKS]),
     line("cursor_polling", "steady", &[OUTBOX]),
@@ -124,7 +124,7 @@ pub const TABLE: &[Expectation] = &[
     line("delta_epoch_outside_transaction", "slow_rebuilds", &[EQUAL, DRAIN]),
     line("degrade_without_flush", "degrade_behind", &[OVERSELL]),
     line("rollback_by_status", "ledger_behind", &[EQUAL, AUDITS, OVERSELL]),
-    line("unlock_confirmed_and_rolled_back", "slow_rebuilds", &[EQUAL, DRAIN, AUDITS]),
+    line("unlock_confirmed_and_rolled_back", "slow_rebuilds", &[EQUAL, DRAIN]),
 ];
 
 /// Defects that no run of this rig can show, planted or not, and why.

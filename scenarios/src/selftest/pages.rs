@@ -45,6 +45,8 @@ struct Page<'a> {
 /// A row of the matrix.
 struct Shown<'a> {
     row: &'a Row,
+    /// The name, with a place to break it behind each `_`.
+    name: String,
     mood: &'static str,
     cells: Vec<Option<Square>>,
     killed: String,
@@ -124,6 +126,7 @@ fn shown<'a>(row: &'a Row, claims: &[&str]) -> Shown<'a> {
     let Rate { hits, of } = row.killed();
     Shown {
         row,
+        name: row.defect.replace('_', "_\u{200b}"),
         mood: mood(row.verdict),
         cells: claims.iter().map(|claim| square(row, claim)).collect(),
         killed: format!("{hits}/{of}"),
@@ -138,8 +141,8 @@ fn shown<'a>(row: &'a Row, claims: &[&str]) -> Shown<'a> {
 fn square(row: &Row, claim: &str) -> Option<Square> {
     let cell = row.cell(claim)?;
     let mood = match (cell.expected, cell.hits) {
-        (true, 0) if row.verdict == Verdict::Killed => "none",
-        (true, 0) => "bad",
+        (true, 0) if matches!(row.verdict, Verdict::Seen | Verdict::Escaped) => "bad",
+        (true, 0) => "none",
         (true, _) => "good",
         (false, _) => "late",
     };
