@@ -9,13 +9,14 @@ use harness::report::folder::RunFolder;
 use harness::report::{OutcomeClass, index};
 use harness::run::{Write, judge_saved};
 use harness::seed::Seed;
-use harness::stack::Backend;
+use harness::stack::Rig;
 
 use crate::catalog::{self, CATALOG, Entry};
 use crate::launch::Runner;
 use crate::nightly::{Nightly, nightly};
 use crate::progress::put;
 use crate::replay::{Replay, replay};
+use crate::rig::{self, RigOptions};
 use crate::{differences, entry, launch, series};
 
 /// Scenarios by name, and saved runs judged again.
@@ -49,6 +50,9 @@ enum Command {
         /// Further argument of every service process; may be given again
         #[arg(long = "service-arg", value_name = "ARG", allow_hyphen_values = true)]
         service_args: Vec<String>,
+        /// What the runs stand on
+        #[command(flatten)]
+        rig: RigOptions,
     },
     /// Runs the catalog again and again with fresh seeds; keeps every run that is not held, and writes reports/nightly.md
     Nightly {
@@ -61,6 +65,9 @@ enum Command {
         /// Folder of the reports
         #[arg(long, default_value = "reports", value_name = "DIR")]
         reports: PathBuf,
+        /// What the runs stand on; scenarios that it cannot carry are left out
+        #[command(flatten)]
+        rig: RigOptions,
     },
     /// Runs the plan of a saved run again and says how often its verdict comes back
     Replay {
@@ -72,6 +79,9 @@ enum Command {
         /// Folder of the reports
         #[arg(long, default_value = "reports", value_name = "DIR")]
         reports: PathBuf,
+        /// What it stands on, if not on what the saved run stood on
+        #[command(flatten)]
+        rig: RigOptions,
     },
     /// Compares two saved runs, and says whether they differ by more than runs of this kind do
     Compare {
@@ -107,11 +117,12 @@ pub fn main() -> ExitCode {
     }
     match Arguments::parse().command {
         Command::List => list(),
-        Command::Run { names, seed, reports, service_args } => run(&names, seed, reports, service_args),
-        Command::Nightly { minutes, seed, reports } => {
-            nightly(&Nightly { time: Duration::from_secs(minutes * 60), seed: seed.unwrap_or_else(entry::fresh_seed), reports })
+        Command::Run { names, seed, reports, service_args, rig } => run(&names, seed, reports, &rig.rig(service_args)),
+        Command::Nightly { minutes, seed, reports, rig } => {
+            let (time, seed) = (Duration::from_secs(minutes * 60), seed.unwrap_or_else(entry::fresh_seed));
+            nightly(&Nightly { time, seed, reports, rig: rig.rig(Vec::new()) })
         }
-        Command::Replay { run, times, reports } => replay(&Replay { run, times, reports }),
+        Command::Replay { run, times, reports, rig } => replay(&Replay { run, times, reports, rig }),
         Command::Compare { before, after, reports } => compare(&before, &after, &reports),
         Command::Index { reports } => write_index(&reports),
         Command::Verify { run, write } => verify(&run, if write { Write::Yes } else { Write::No }),
@@ -125,20 +136,17 @@ fn list() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn run(names: &[String], seed: Option<Seed>, reports: PathBuf, service_args: Vec<String>) -> ExitCode {
-    let entries = match chosen(names) {
-        Ok(entries) => entries,
-        Err(name) => {
-            return launch::fail(OutcomeClass::Usage, &format!("there is no scenario {name:?}: see `chaos list`"));
-        }
-    };
+fn run(names: &[String], seed: Option<Seed>, reports: PathBuf, rig: &Rig) -> ExitCode {
     let seed = seed.unwrap_or_else(entry::fresh_seed);
+    let entries = match chosen(names, seed, rig) {
+        Ok(entries) => entries,
+        Err(why) => return launch::fail(OutcomeClass::Usage, &why),
+    };
     if let [only] = entries.as_slice() {
         let launch = launch::Launch {
             scenario: (only.plan)(seed),
             saved: None,
-            backend: Backend::Process,
-            service_args,
+            rig: rig.clone(),
             reports,
             command: entry::repeat_command(PROGRAM, seed),
         };
@@ -153,17 +161,24 @@ fn run(names: &[String], seed: Option<Seed>, reports: PathBuf, service_args: Vec
         if runner.is_stopped() {
             break;
         }
-        ended.push(series::run_entry(&runner, entry, seed, &reports, &service_args));
+        ended.push(series::run_entry(&runner, entry, seed, &reports, rig));
     }
     series::close(&runner, &ended)
 }
 
-/// The entries of these names, in their order; the first name that is none.
-fn chosen(names: &[String]) -> Result<Vec<&'static Entry>, &String> {
+/// The entries of these names, in their order, or all that the rig can carry; why not, in words, before anything starts.
+fn chosen(names: &[String], seed: Seed, rig: &Rig) -> Result<Vec<&'static Entry>, String> {
     if names.iter().any(|name| name == "all") {
-        return Ok(CATALOG.iter().collect());
+        return series::carried(CATALOG.iter(), seed, rig);
     }
-    names.iter().map(|name| catalog::find(name).ok_or(name)).collect()
+    let unknown = |name: &String| format!("there is no scenario {name:?}: see `chaos list`");
+    let entries = names.iter().map(|name| catalog::find(name).ok_or_else(|| unknown(name)));
+    let entries = entries.collect::<Result<Vec<_>, _>>()?;
+    if entries.len() > 1 {
+        rig::carries_several(rig)?;
+    }
+    let misfit = entries.iter().find_map(|entry| rig::misfit(&(entry.plan)(seed), rig));
+    misfit.map_or(Ok(entries), Err)
 }
 
 fn compare(before: &Path, after: &Path, reports: &Path) -> ExitCode {

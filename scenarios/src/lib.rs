@@ -13,5 +13,6 @@ pub mod named_faults;
 pub mod nightly;
 pub mod progress;
 pub mod replay;
+pub mod rig;
 pub mod series;
 pub mod wilson;
