@@ -9,13 +9,14 @@ use harness::report::folder::RunFolder;
 use harness::report::{OutcomeClass, index};
 use harness::run::{Write, judge_saved};
 use harness::seed::Seed;
-use harness::stack::Backend;
+use harness::stack::Rig;
 
 use crate::catalog::{self, CATALOG, Entry, Plan};
 use crate::launch::Runner;
 use crate::nightly::{Nightly, nightly};
 use crate::progress::put;
 use crate::replay::{Replay, replay};
+use crate::rig::{self, RigOptions};
 use crate::{differences, entry, launch, selftest, series};
 
 /// Scenarios by name, and saved runs judged again.
@@ -55,6 +56,9 @@ enum Command {
         /// End as after Ctrl-C when standard input ends, so that a run does not outlive what started it
         #[arg(long, hide = true)]
         until_input_ends: bool,
+        /// What the runs stand on
+        #[command(flatten)]
+        rig: RigOptions,
     },
     /// Runs the service with one planted defect after another and writes which claims find it: reports/selftest.html, .json and .md
     ///
@@ -75,6 +79,9 @@ enum Command {
         /// Folder of the reports
         #[arg(long, default_value = "reports", value_name = "DIR")]
         reports: PathBuf,
+        /// What the runs stand on; scenarios that it cannot carry are left out
+        #[command(flatten)]
+        rig: RigOptions,
     },
     /// Runs the plan of a saved run again and says how often its verdict comes back
     Replay {
@@ -86,6 +93,9 @@ enum Command {
         /// Folder of the reports
         #[arg(long, default_value = "reports", value_name = "DIR")]
         reports: PathBuf,
+        /// What it stands on, if not on what the saved run stood on
+        #[command(flatten)]
+        rig: RigOptions,
     },
     /// Compares two saved runs, and says whether they differ by more than runs of this kind do
     Compare {
@@ -121,17 +131,18 @@ pub fn main() -> ExitCode {
     }
     match Arguments::parse().command {
         Command::List => list(),
-        Command::Run { names, seed, reports, service_args, short, until_input_ends } => {
+        Command::Run { names, seed, reports, service_args, short, until_input_ends, rig } => {
             let plan = if short { Plan::Short } else { Plan::Whole };
-            run(&names, seed, &Options { reports, service_args, plan, until_input_ends })
+            run(&names, seed, &Options { reports, rig: rig.rig(service_args), plan, until_input_ends })
         }
         Command::Selftest(options) => selftest::selftest(&options),
         #[cfg(feature = "defects")]
         Command::Defects => defects(),
-        Command::Nightly { minutes, seed, reports } => {
-            nightly(&Nightly { time: Duration::from_secs(minutes * 60), seed: seed.unwrap_or_else(entry::fresh_seed), reports })
+        Command::Nightly { minutes, seed, reports, rig } => {
+            let (time, seed) = (Duration::from_secs(minutes * 60), seed.unwrap_or_else(entry::fresh_seed));
+            nightly(&Nightly { time, seed, reports, rig: rig.rig(Vec::new()) })
         }
-        Command::Replay { run, times, reports } => replay(&Replay { run, times, reports }),
+        Command::Replay { run, times, reports, rig } => replay(&Replay { run, times, reports, rig }),
         Command::Compare { before, after, reports } => compare(&before, &after, &reports),
         Command::Index { reports } => write_index(&reports),
         Command::Verify { run, write } => verify(&run, if write { Write::Yes } else { Write::No }),
@@ -156,19 +167,17 @@ fn defects() -> ExitCode {
 /// What all runs of one `chaos run` share.
 struct Options {
     reports: PathBuf,
-    service_args: Vec<String>,
+    rig: Rig,
     plan: Plan,
     until_input_ends: bool,
 }
 
 fn run(names: &[String], seed: Option<Seed>, options: &Options) -> ExitCode {
-    let entries = match chosen(names) {
-        Ok(entries) => entries,
-        Err(name) => {
-            return launch::fail(OutcomeClass::Usage, &format!("there is no scenario {name:?}: see `chaos list`"));
-        }
-    };
     let seed = seed.unwrap_or_else(entry::fresh_seed);
+    let entries = match chosen(names, seed, &options.rig) {
+        Ok(entries) => entries,
+        Err(why) => return launch::fail(OutcomeClass::Usage, &why),
+    };
     let runner = match Runner::start() {
         Ok(runner) => runner,
         Err(error) => return launch::fail(OutcomeClass::RigFailed, &format!("start the runtime: {error}")),
@@ -180,8 +189,7 @@ fn run(names: &[String], seed: Option<Seed>, options: &Options) -> ExitCode {
         let launch = launch::Launch {
             scenario: options.plan.of(only, seed),
             saved: None,
-            backend: Backend::Process,
-            service_args: options.service_args.clone(),
+            rig: options.rig.clone(),
             reports: options.reports.clone(),
             command: entry::repeat_command(PROGRAM, seed),
         };
@@ -193,17 +201,24 @@ fn run(names: &[String], seed: Option<Seed>, options: &Options) -> ExitCode {
             break;
         }
         let plan = (options.plan, seed);
-        ended.push(series::run_entry(&runner, entry, plan, &options.reports, &options.service_args));
+        ended.push(series::run_entry(&runner, entry, plan, &options.reports, &options.rig));
     }
     series::close(&runner, &ended)
 }
 
-/// The entries of these names, in their order; the first name that is none.
-fn chosen(names: &[String]) -> Result<Vec<&'static Entry>, &String> {
+/// The entries of these names, in their order, or all that the rig can carry; why not, in words, before anything starts.
+fn chosen(names: &[String], seed: Seed, rig: &Rig) -> Result<Vec<&'static Entry>, String> {
     if names.iter().any(|name| name == "all") {
-        return Ok(CATALOG.iter().collect());
+        return series::carried(CATALOG.iter(), seed, rig);
     }
-    names.iter().map(|name| catalog::find(name).ok_or(name)).collect()
+    let unknown = |name: &String| format!("there is no scenario {name:?}: see `chaos list`");
+    let entries = names.iter().map(|name| catalog::find(name).ok_or_else(|| unknown(name)));
+    let entries = entries.collect::<Result<Vec<_>, _>>()?;
+    if entries.len() > 1 {
+        rig::carries_several(rig)?;
+    }
+    let misfit = entries.iter().find_map(|entry| rig::misfit(&(entry.plan)(seed), rig));
+    misfit.map_or(Ok(entries), Err)
 }
 
 fn compare(before: &Path, after: &Path, reports: &Path) -> ExitCode {

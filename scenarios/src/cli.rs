@@ -2,25 +2,16 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use harness::scenario::{Carts, Mix, Operator, Processes};
 use harness::seed::Seed;
-use harness::stack::Backend;
 
 use crate::flash_sale::{self, FlashSale};
 use crate::named_faults;
+use crate::rig::RigOptions;
 
 /// Most ordinary SKUs: with the hot one they are as many items as a scenario may hold.
 const SKUS_MAX: i64 = 99_999;
-
-/// Where the stores come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum BackendName {
-    /// Own Redis and MySQL processes in a private folder on free ports
-    Process,
-    /// Servers that somebody else runs: needs --redis-url and --mysql-url
-    External,
-}
 
 /// Sells out a flash sale on real servers and judges the evidence.
 ///
@@ -118,18 +109,9 @@ pub struct FlashSaleArgs {
     /// p99 budget of accepted and of refused creates, milliseconds
     #[arg(long, default_value_t = 10.0, value_name = "MS", value_parser = above_zero)]
     pub p99: f64,
-    /// Where the stores come from; external if both URLs are given
-    #[arg(long, value_enum, requires_if("external", "redis_url"))]
-    pub backend: Option<BackendName>,
-    /// Redis to use instead of an own one: redis://host:port/
-    #[arg(long, env = "HOLDFAST_REDIS_URL", hide_env_values = true, value_name = "URL", requires = "mysql_url")]
-    pub redis_url: Option<String>,
-    /// MySQL or MariaDB to use instead of an own one: mysql://user:password@host:port/database
-    #[arg(long, env = "HOLDFAST_MYSQL_URL", hide_env_values = true, value_name = "URL", requires = "redis_url")]
-    pub mysql_url: Option<String>,
-    /// Empty external stores that already hold a sale
-    #[arg(long)]
-    pub wipe: bool,
+    /// What the sale stands on
+    #[command(flatten)]
+    pub rig: RigOptions,
     /// Further argument of every service process, such as --service-arg=--writer-connections=2; may be given several times
     #[arg(long = "service-arg", value_name = "ARG", allow_hyphen_values = true)]
     pub service_args: Vec<String>,
@@ -139,17 +121,6 @@ pub struct FlashSaleArgs {
 }
 
 impl FlashSaleArgs {
-    /// Where the stores come from. URLs alone mean external ones.
-    #[must_use]
-    pub fn backend(&self) -> Backend {
-        match (self.backend, &self.redis_url, &self.mysql_url) {
-            (None | Some(BackendName::External), Some(redis), Some(mysql)) => {
-                Backend::External { redis_url: redis.clone(), mysql_url: mysql.clone(), may_wipe: self.wipe }
-            }
-            _ => Backend::Process,
-        }
-    }
-
     const fn operator(&self) -> Operator {
         Operator { restocks: self.restocks, cuts: self.cuts, holds: self.holds, units_max: self.change_units }
     }

@@ -109,7 +109,7 @@ pub fn repeat_command(program: &str, seed: harness::seed::Seed) -> String {
 }
 
 /// A word as a POSIX shell would read it back. Passwords in URLs are left out.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./:,+@%".contains(&byte);
     let word = without_password(word);
     if !word.is_empty() && word.bytes().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }

@@ -7,7 +7,7 @@ use harness::report::{OutcomeClass, console, index};
 use harness::run::{self, Judged, RunError, RunRequest};
 use harness::scenario::Scenario;
 use harness::scenario::plan::Plan;
-use harness::stack::Backend;
+use harness::stack::Rig;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -21,10 +21,8 @@ pub struct Launch {
     pub scenario: Scenario,
     /// The draws of an earlier run, to be sent again.
     pub saved: Option<Plan>,
-    /// Where the stores come from.
-    pub backend: Backend,
-    /// Further arguments of every service process.
-    pub service_args: Vec<String>,
+    /// What it stands on.
+    pub rig: Rig,
     /// Folder of all reports.
     pub reports: PathBuf,
     /// Command that repeats the run.
@@ -82,9 +80,8 @@ impl Runner {
         let request = RunRequest {
             scenario: launch.scenario,
             saved: launch.saved,
-            backend: launch.backend,
-            service: entry::service_command(&launch.service_args).map_err(|error| RunError::Thread(error.to_string()))?,
-            service_args: launch.service_args,
+            service: entry::service_command(&launch.rig.service_args).map_err(|error| RunError::Thread(error.to_string()))?,
+            rig: launch.rig,
             reports: launch.reports,
             command: launch.command,
             commit: entry::source_commit(),

@@ -13,6 +13,7 @@ pub mod named_faults;
 pub mod nightly;
 pub mod progress;
 pub mod replay;
+pub mod rig;
 pub mod selftest;
 pub mod series;
 pub mod short;

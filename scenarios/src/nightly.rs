@@ -10,6 +10,7 @@ use std::time::Duration;
 use harness::report::OutcomeClass;
 use harness::report::folder::RunFolder;
 use harness::seed::Seed;
+use harness::stack::Rig;
 
 use crate::catalog::{CATALOG, Plan};
 use crate::launch::{self, Runner};
@@ -25,6 +26,8 @@ pub struct Nightly {
     pub seed: Seed,
     /// Folder of all reports.
     pub reports: PathBuf,
+    /// What the runs stand on. Scenarios that it cannot carry are left out.
+    pub rig: Rig,
 }
 
 /// Name of the summary within the folder of the reports.
@@ -33,19 +36,23 @@ pub const SUMMARY: &str = "nightly.md";
 /// Runs it. The exit code is the strongest of all runs.
 #[must_use]
 pub fn nightly(options: &Nightly) -> ExitCode {
+    let entries = match series::carried(CATALOG.iter(), options.seed, &options.rig) {
+        Ok(entries) => entries,
+        Err(why) => return launch::fail(OutcomeClass::Usage, &why),
+    };
     let runner = match Runner::start() {
         Ok(runner) => runner,
         Err(error) => return launch::fail(OutcomeClass::RigFailed, &format!("start the runtime: {error}")),
     };
     let (started, mut ended) = (series::now(), Vec::new());
-    for (number, entry) in CATALOG.iter().cycle().enumerate() {
+    for (number, entry) in entries.into_iter().cycle().enumerate() {
         let over = series::now().duration_since(started) >= options.time;
         // Somebody who asks for a minute gets at least one run.
         if runner.is_stopped() || (over && number > 0) {
             break;
         }
         let seed = Seed(options.seed.0.wrapping_add(number as u64));
-        let mut run = series::run_entry(&runner, entry, (Plan::Whole, seed), &options.reports, &[]);
+        let mut run = series::run_entry(&runner, entry, (Plan::Whole, seed), &options.reports, &options.rig);
         if run.class == OutcomeClass::Held {
             discard(&mut run);
         }

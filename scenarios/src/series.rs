@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use harness::report::OutcomeClass;
 use harness::run::Judged;
 use harness::seed::Seed;
-use harness::stack::Backend;
+use harness::stack::Rig;
 
 use crate::catalog::{Entry, Plan};
 use crate::launch::{self, Launch, Runner};
 use crate::progress::put;
+use crate::rig;
 
 /// What counts when runs differ, strongest first: of a series with one violated run nobody may read "held".
 const PRECEDENCE: [OutcomeClass; 7] = [
@@ -54,18 +55,28 @@ pub fn strongest(classes: impl IntoIterator<Item = OutcomeClass>) -> OutcomeClas
     classes.into_iter().min_by_key(place).unwrap_or(OutcomeClass::Held)
 }
 
-/// Runs one entry of the catalog with a seed and says in one line what came of it. A run that failed without a verdict counts as well.
-pub fn run_entry(runner: &Runner, entry: &Entry, (plan, seed): (Plan, Seed), reports: &Path, service_args: &[String]) -> Ended {
-    let short = if plan == Plan::Short { " --short" } else { "" };
-    let command = format!("cargo run --release --bin chaos -- run {} --seed {seed}{short}", entry.name);
-    let launch = Launch {
-        scenario: plan.of(entry, seed),
-        saved: None,
-        backend: Backend::Process,
-        service_args: service_args.to_owned(),
-        reports: reports.to_owned(),
-        command,
+/// The entries that a rig can carry one after another; those that it cannot are named and left out.
+///
+/// # Errors
+/// The rig carries one run only, or none of the entries.
+pub fn carried<'a>(entries: impl IntoIterator<Item = &'a Entry>, seed: Seed, rig: &Rig) -> Result<Vec<&'a Entry>, String> {
+    rig::carries_several(rig)?;
+    let fits = |entry: &&Entry| match rig::misfit(&(entry.plan)(seed), rig) {
+        Some(why) => {
+            put(&format!("left out     {why}\n"));
+            false
+        }
+        None => true,
     };
+    let carried: Vec<&Entry> = entries.into_iter().filter(fits).collect();
+    if carried.is_empty() { Err("no scenario can be run on this rig".to_owned()) } else { Ok(carried) }
+}
+
+/// Runs one entry of the catalog with a seed and says in one line what came of it. A run that failed without a verdict counts as well.
+pub fn run_entry(runner: &Runner, entry: &Entry, (plan, seed): (Plan, Seed), reports: &Path, rig: &Rig) -> Ended {
+    let short = if plan == Plan::Short { " --short" } else { "" };
+    let command = format!("cargo run --release --bin chaos -- run {} --seed {seed}{short}{}", entry.name, rig::words(rig));
+    let launch = Launch { scenario: plan.of(entry, seed), saved: None, rig: rig.clone(), reports: reports.to_owned(), command };
     run_launch(runner, launch)
 }
 

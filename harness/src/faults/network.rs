@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::begun::Begun;
 use super::canary::{Canary, band};
 use super::{FaultError, Faults};
-use crate::proxy::{Counters, Direction, Outage, Proxies, ProxyError, Spread, ToxicKind, ToxicSpec};
+use crate::proxy::{Counters, Direction, Network, NetworkError, Outage, Proxies, ProxyError, Spread, ToxicKind, ToxicSpec};
 use crate::scenario::FaultWindow;
 use crate::scenario::faults::{Fault, Store};
 
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A network fault in force.
 pub(super) struct NetworkFault {
-    proxies: Proxies,
+    network: Network,
     links: Vec<Link>,
     harm: Harm,
     /// Generation before it.
@@ -89,7 +89,7 @@ impl NetworkFault {
         begun: &Begun,
     ) -> Result<(Self, String), FaultError> {
         let controls = faults.controls;
-        let proxies = controls.proxies()?.clone();
+        let network = controls.network()?.clone();
         let max = Duration::from_millis(window.max_ms);
         let clock = faults.recorder.clock();
         let links = try_join_all(roles.iter().map(async |role| {
@@ -98,7 +98,7 @@ impl NetworkFault {
             Ok::<_, FaultError>(Link { name: controls.link(role, store), canary, baseline })
         }))
         .await?;
-        let before = proxies.generation();
+        let before = network.generation();
         let names: Vec<String> = links.iter().map(|link| link.name.clone()).collect();
         let harm = match window.fault {
             Fault::Reset { every_ms, .. } => {
@@ -107,24 +107,25 @@ impl NetworkFault {
                     .into_iter()
                     .map(|canary| InFlight::Waits(AbortOnDropHandle::new(tokio::spawn(canary.hang()))))
                     .collect();
-                let counted = names.iter().map(|name| Ok(counters(&proxies, name)?.reset)).collect::<Result<_, FaultError>>()?;
+                let proxies = network.own().map_err(of_network("reset connections"))?;
+                let counted = names.iter().map(|name| Ok(counters(proxies, name)?.reset)).collect::<Result<_, FaultError>>()?;
                 begun.now();
                 let resets = keep_resetting(proxies.clone(), names.clone(), Duration::from_millis(every_ms));
                 Harm::Resetting { _resets: resets, in_flight, before: counted }
             }
             ref fault => {
                 begun.now();
-                match set(&proxies, fault, &names, max).await {
+                match set(&network, fault, &names, max).await {
                     Ok(harm) => harm,
                     Err(error) => {
-                        lift(&proxies, &names).await?;
+                        lift(&network, &names).await?;
                         return Err(error);
                     }
                 }
             }
         };
         let facts = format!("{} in {}", window.fault.name(), names.join(", "));
-        Ok((Self { proxies, links, harm, before }, facts))
+        Ok((Self { network, links, harm, before }, facts))
     }
 
     /// Proof that it has an effect, once there is some in every proxy that it was set in.
@@ -140,16 +141,18 @@ impl NetworkFault {
                 }
             }
             Harm::Stalled => {
-                let silent = self.links.iter_mut().map(|link| silence(&self.proxies, link));
+                let proxies = self.network.own().map_err(of_network("count what waits"))?;
+                let silent = self.links.iter_mut().map(|link| silence(proxies, link));
                 for one in join_all(silent).await {
                     let Some(one) = one? else { return Ok(None) };
                     proof.push(one);
                 }
             }
             Harm::Resetting { in_flight, before, .. } => {
+                let proxies = self.network.own().map_err(of_network("count resets"))?;
                 for ((link, canary), before) in self.links.iter().zip(in_flight).zip(before) {
                     let Some(ended) = canary.ended().await? else { return Ok(None) };
-                    let resets = counters(&self.proxies, &link.name)?.reset.saturating_sub(*before);
+                    let resets = counters(proxies, &link.name)?.reset.saturating_sub(*before);
                     if resets == 0 {
                         return Ok(None);
                     }
@@ -158,11 +161,14 @@ impl NetworkFault {
             }
             Harm::Refused => {
                 for link in &mut self.links {
-                    let closed = counters(&self.proxies, &link.name)?.closed;
+                    let closed = match self.network.own() {
+                        Ok(proxies) => format!("{} connections closed; ", counters(proxies, &link.name)?.closed),
+                        Err(_) => String::new(),
+                    };
                     match tokio::time::timeout(SILENCE, link.canary.round_trip(1)).await {
                         Ok(Ok(_)) => return Ok(None),
-                        Ok(Err(error)) => proof.push(format!("{}: {closed} connections closed; a canary met: {error}", link.name)),
-                        Err(_) => proof.push(format!("{}: {closed} connections closed; a canary met silence", link.name)),
+                        Ok(Err(error)) => proof.push(format!("{}: {closed}a canary met: {error}", link.name)),
+                        Err(_) => proof.push(format!("{}: {closed}a canary met silence", link.name)),
                     }
                 }
             }
@@ -172,17 +178,16 @@ impl NetworkFault {
 
     /// Takes everything out of the proxies, and looks that it is gone.
     pub(super) async fn heal(self) -> Result<String, FaultError> {
-        let Self { proxies, links, harm, before } = self;
+        let Self { network, links, harm, before } = self;
         let names: Vec<String> = links.iter().map(|link| link.name.clone()).collect();
         drop(harm);
-        lift(&proxies, &names).await?;
+        lift(&network, &names).await?;
         for name in &names {
-            let view = proxies.view(name).map_err(of_proxy(name))?;
-            if !view.toxics.is_empty() || !view.outages.is_empty() {
-                return Err(FaultError::failed(format!("clear the proxy {name}"), format!("it still holds {view:?}")));
+            if let Some(held) = network.holds(name).await.map_err(of_network(name))? {
+                return Err(FaultError::failed(format!("clear the proxy {name}"), format!("it still holds {held}")));
             }
         }
-        let after = proxies.generation();
+        let after = network.generation();
         let trips = try_join_all(links.into_iter().map(|link| link.canary.back_within(band(link.baseline), PATIENCE))).await?;
         let slowest = trips.into_iter().max().unwrap_or_default();
         Ok(format!(
@@ -194,11 +199,11 @@ impl NetworkFault {
 }
 
 /// Sets a fault in the proxies called `names`, for `max` at the most.
-async fn set(proxies: &Proxies, fault: &Fault, names: &[String], max: Duration) -> Result<Harm, FaultError> {
+async fn set(network: &Network, fault: &Fault, names: &[String], max: Duration) -> Result<Harm, FaultError> {
     match *fault {
         Fault::Latency { latency_ms, jitter_ms, .. } => {
             let kind = ToxicKind::Latency { latency_ms, jitter_ms, spread: Spread::Uniform };
-            add(proxies, names, ToxicSpec::new(Direction::Downstream, kind), max).await?;
+            add(network, names, ToxicSpec::new(Direction::Downstream, kind), max).await?;
             // With jitter a round trip may be as much faster as slower.
             let at_least = Duration::from_millis(latency_ms.saturating_sub(jitter_ms) * 4 / 5);
             Ok(Harm::Slow { bytes: 1, at_least })
@@ -206,46 +211,36 @@ async fn set(proxies: &Proxies, fault: &Fault, names: &[String], max: Duration) 
         Fault::Bandwidth { rate_kbps, .. } => {
             for direction in Direction::BOTH {
                 let kind = ToxicKind::Bandwidth { rate_kb_s: rate_kbps, shared: false };
-                add(proxies, names, ToxicSpec::new(direction, kind), max).await?;
+                add(network, names, ToxicSpec::new(direction, kind), max).await?;
             }
             // A KB/s is a byte a millisecond.
             let bytes = usize::try_from(rate_kbps * LOAD_MS).unwrap_or(usize::MAX);
             Ok(Harm::Slow { bytes, at_least: Duration::from_millis(LOAD_MS * 4 / 5) })
         }
-        Fault::Partition { .. } => begin(proxies, names, Outage::Stall, max).await.map(|()| Harm::Stalled),
-        Fault::Refuse { .. } => begin(proxies, names, Outage::Disabled, max).await.map(|()| Harm::Refused),
+        Fault::Partition { .. } => begin(network, names, Outage::Stall, max).await.map(|()| Harm::Stalled),
+        Fault::Refuse { .. } => begin(network, names, Outage::Disabled, max).await.map(|()| Harm::Refused),
         ref other => Err(FaultError::failed(format!("inject {}", other.name()), "it is no fault of the network")),
     }
 }
 
-async fn add(proxies: &Proxies, names: &[String], toxic: ToxicSpec, max: Duration) -> Result<(), FaultError> {
+async fn add(network: &Network, names: &[String], toxic: ToxicSpec, max: Duration) -> Result<(), FaultError> {
     for name in names {
-        proxies.add_toxic(name, toxic.clone(), max).await.map_err(of_proxy(name))?;
+        network.add_toxic(name, toxic.clone(), max).await.map_err(of_network(name))?;
     }
     Ok(())
 }
 
-async fn begin(proxies: &Proxies, names: &[String], outage: Outage, max: Duration) -> Result<(), FaultError> {
+async fn begin(network: &Network, names: &[String], outage: Outage, max: Duration) -> Result<(), FaultError> {
     for name in names {
-        proxies.begin(name, outage, max).await.map_err(of_proxy(name))?;
+        network.begin(name, outage, max).await.map_err(of_network(name))?;
     }
     Ok(())
 }
 
 /// Takes out whatever is set in these proxies.
-async fn lift(proxies: &Proxies, names: &[String]) -> Result<(), FaultError> {
+async fn lift(network: &Network, names: &[String]) -> Result<(), FaultError> {
     for name in names {
-        let view = proxies.view(name).map_err(of_proxy(name))?;
-        for toxic in view.toxics {
-            match proxies.remove_toxic(name, &toxic.name).await {
-                // The dead-man timer of the proxy was quicker.
-                Ok(_) | Err(ProxyError::ToxicNotFound) => {}
-                Err(error) => return Err(of_proxy(name)(error)),
-            }
-        }
-        for outage in view.outages {
-            proxies.end(name, outage).await.map_err(of_proxy(name))?;
-        }
+        network.clear(name).await.map_err(of_network(name))?;
     }
     Ok(())
 }
@@ -292,4 +287,8 @@ fn counters(proxies: &Proxies, name: &str) -> Result<Counters, FaultError> {
 
 fn of_proxy(name: &str) -> impl FnOnce(ProxyError) -> FaultError {
     FaultError::of(format!("use the proxy {name}"))
+}
+
+fn of_network(what: &str) -> impl FnOnce(NetworkError) -> FaultError {
+    FaultError::of(format!("use the proxies: {what}"))
 }

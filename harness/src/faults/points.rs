@@ -14,6 +14,7 @@ use crate::proxy::tap::{Peer, Point};
 use crate::proxy::{Armed, Decision, Direction, End, HOLD_MAX, Hit, OnHit, Proxies, Trigger};
 use crate::scenario::FaultWindow;
 use crate::scenario::faults::{PointAction, Store};
+use crate::stack::controls::Controls;
 
 /// Longest wait until the end of a connection is counted, and the pause between two looks.
 const SEEN_WITHIN: Duration = Duration::from_secs(1);
@@ -43,8 +44,8 @@ pub(super) struct Watch<'a> {
     point: Point,
     nth: u64,
     action: PointAction,
-    roles: Vec<String>,
-    store: Store,
+    /// The proxies that show the point, and whose they are.
+    held_by: Vec<(String, String)>,
     armed: Armed,
     proxies: &'a Proxies,
 }
@@ -60,12 +61,13 @@ impl<'a> Watch<'a> {
     ) -> Result<Self, FaultError> {
         let act = || format!("arm {name}");
         let point = Point::named(name).ok_or_else(|| FaultError::failed(act(), "there is no such kill point"))?;
-        let store = match point.lives_on().1 {
-            Peer::Redis => Store::Redis,
-            Peer::Mysql => Store::Mysql,
-            Peer::Clients => return Err(FaultError::failed(act(), "no proxy stands in front of the clients")),
-        };
         let proxies = faults.controls.proxies()?;
+        let held_by: Vec<(String, String)> =
+            roles.into_iter().map(|role| (proxy_of(faults.controls, &role, point.lives_on().1), role)).collect();
+        for (proxy, _) in &held_by {
+            // A trigger in a proxy that is not there would wait for nothing.
+            proxies.view(proxy).map_err(FaultError::of(format!("{} in {proxy}", act())))?;
+        }
         let on_hit = match action {
             PointAction::Kill => OnHit::Ask,
             PointAction::Pass => OnHit::Do(Decision::Pass),
@@ -76,13 +78,13 @@ impl<'a> Watch<'a> {
             PointAction::Stall => OnHit::Do(Decision::Stall(Duration::from_millis(window.duration_ms))),
         };
         let trigger = Trigger {
-            proxies: roles.iter().map(|role| faults.controls.link(role, store)).collect(),
+            proxies: held_by.iter().map(|(proxy, _)| proxy.clone()).collect(),
             nth,
             on_hit,
             hold_max: HOLD_MAX,
             ..Trigger::at(name, Duration::from_millis(window.max_ms))
         };
-        Ok(Self { faults, id, point, nth, action, roles, store, armed: proxies.arm(trigger), proxies })
+        Ok(Self { faults, id, point, nth, action, held_by, armed: proxies.arm(trigger), proxies })
     }
 
     /// Waits for the hit and does the harm; `None` if the point was not met in time.
@@ -90,8 +92,9 @@ impl<'a> Watch<'a> {
         let hit = tokio::select! { hit = self.armed.next() => hit, () = self.faults.stop.cancelled() => None };
         let Some(hit) = hit else { return Ok(None) };
         begun.now();
-        let role = self.roles.iter().find(|role| self.faults.controls.link(role, self.store) == hit.proxy);
-        let role = role.ok_or_else(|| FaultError::failed(format!("act at {}", hit.point), format!("{} is nobody's", hit.proxy)))?;
+        let owner = self.held_by.iter().find(|(proxy, _)| *proxy == hit.proxy).map(|(_, role)| role);
+        let role =
+            owner.ok_or_else(|| FaultError::failed(format!("act at {}", hit.point), format!("{} is nobody's", hit.proxy)))?;
         let pid = self.faults.controls.pid(role)?;
         let mark = PointMark {
             name: hit.point.clone(),
@@ -151,6 +154,15 @@ impl<'a> Watch<'a> {
         let held_ns = u64::try_from(held.as_nanos()).unwrap_or(u64::MAX);
         let recorded = self.faults.recorder.record(Record::Point(PointMark { held_ns, ..mark })).await;
         recorded.map(drop).map_err(FaultError::of("record a kill point"))
+    }
+}
+
+/// Name of the proxy in which `role` meets `peer`.
+fn proxy_of(controls: Controls<'_>, role: &str, peer: Peer) -> String {
+    match peer {
+        Peer::Redis => controls.link(role, Store::Redis),
+        Peer::Mysql => controls.link(role, Store::Mysql),
+        Peer::Clients => controls.front(role),
     }
 }
 

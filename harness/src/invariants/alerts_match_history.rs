@@ -2,7 +2,9 @@
 //!
 //! Also inside faults: that is when people look at alerts. A state is only compared where it stood for one evaluation interval before and
 //! after, so that nobody is blamed for a moment; the interval is the longest pause between two looks at the alert. An alert whose count
-//! the harness does not have is not judged.
+//! the harness does not have is not judged. One that each process evaluates for itself is compared with what was counted of that process since it
+//! was started. What a proxy cannot see, because a call never reached it or its reply was late, is in the service's favour: a threshold counts as
+//! not passed only where there was no such doubt.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use super::claim::{Claim, Examination, Part, Violations};
 use super::{deduct_failures_below, pre_deduct_failures_below, story};
 use crate::clock::Offset;
 use crate::history::operation::History;
-use crate::measure::rates::{DEDUCT, PRE_DEDUCT, Totals, windows};
+use crate::measure::rates::{ALERT_OF, DEDUCT, PRE_DEDUCT, RateWindow, Totals, windows, windows_of};
 use crate::measure::series::OLDEST_LOCK_SAMPLE;
 
 pub(crate) const CLAIM: Claim = Claim {
@@ -31,11 +33,11 @@ const LOCKS_OLD_MS: f64 = 30_000.0;
 /// And pages.
 const LOCKS_VERY_OLD_MS: f64 = 120_000.0;
 
-/// Whether a threshold is passed, by time.
-type Steps = Vec<(Offset, bool)>;
+/// Whether a threshold is passed, by time; `None` where nobody can say.
+type Steps = Vec<(Offset, Option<bool>)>;
 
 fn examine(case: &Case<'_>) -> Examination {
-    let mut looks: BTreeMap<&str, Steps> = BTreeMap::new();
+    let mut looks: BTreeMap<&str, Vec<(Offset, bool)>> = BTreeMap::new();
     for sample in case.evidence.history.samples.iter().filter(|sample| sample.what.name == SAMPLE) {
         looks.entry(&sample.what.of).or_default().push((sample.at, sample.what.value > 0.0));
     }
@@ -71,31 +73,39 @@ fn examine(case: &Case<'_>) -> Examination {
 fn counted(case: &Case<'_>, alert: &str) -> Steps {
     let history = &case.evidence.history;
     let grace_ms = case.evidence.scenario().promises.resolver_grace_ms as f64;
+    let (alert, of) = alert.split_once(ALERT_OF).map_or((alert, None), |(alert, role)| (alert, Some(role)));
     match alert {
-        "HoldfastPreDeductErrors" => shares(history, PRE_DEDUCT, pre_deduct_failures_below::LIMIT),
-        "HoldfastDeductErrors" => shares(history, DEDUCT, deduct_failures_below::LIMIT),
+        "HoldfastPreDeductErrors" => shares(history, PRE_DEDUCT, of, pre_deduct_failures_below::LIMIT),
+        "HoldfastDeductErrors" => shares(history, DEDUCT, of, deduct_failures_below::LIMIT),
         "HoldfastLocksOld" => ages(history, grace_ms + LOCKS_OLD_MS),
         "HoldfastLocksVeryOld" => ages(history, grace_ms + LOCKS_VERY_OLD_MS),
         _ => Vec::new(),
     }
 }
 
-fn shares(history: &History, totals: Totals, limit: f64) -> Steps {
-    windows(history, totals, &[]).iter().map(|window| (window.ends, window.share() > limit)).collect()
+/// The share of one process, or of all together.
+fn shares(history: &History, totals: Totals, of: Option<&str>, limit: f64) -> Steps {
+    let windows = of.map_or_else(|| windows(history, totals, &[]), |role| windows_of(history, totals, role));
+    let passed = |window: &RateWindow| {
+        // More failures than were seen can only raise the share.
+        let over = window.share() > limit;
+        (over || window.doubts <= 0.0).then_some(over)
+    };
+    windows.iter().map(|window| (window.ends, passed(window))).collect()
 }
 
 fn ages(history: &History, limit_ms: f64) -> Steps {
     let ages = history.samples.iter().filter(|sample| sample.what.name == OLDEST_LOCK_SAMPLE);
-    ages.map(|sample| (sample.at, sample.what.value > limit_ms)).collect()
+    ages.map(|sample| (sample.at, Some(sample.what.value > limit_ms))).collect()
 }
 
-/// What held at `at` and for `interval` around it; `None` if it changed, or was not counted both before and after.
-fn steady(counted: &[(Offset, bool)], at: Offset, interval: Duration) -> Option<bool> {
+/// What held at `at` and for `interval` around it; `None` if it changed, was in doubt, or was not counted both before and after.
+fn steady(counted: &[(Offset, Option<bool>)], at: Offset, interval: Duration) -> Option<bool> {
     let from = Offset(at.nanos().saturating_sub(Offset::ZERO.plus(interval).nanos()));
     let to = at.plus(interval);
     let first = counted.partition_point(|step| step.0 <= from).checked_sub(1)?;
     let last = counted.partition_point(|step| step.0 < to);
     let around = counted.get(first..=last)?;
-    let (_, expected) = *around.first()?;
-    around.iter().all(|step| step.1 == expected).then_some(expected)
+    let expected = around.first()?.1?;
+    around.iter().all(|step| step.1 == Some(expected)).then_some(expected)
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::rates::NO_CURVES;
 use crate::history::operation::History;
 
 /// Most points of a curve.
@@ -31,11 +32,12 @@ pub struct ReadingCurve {
     pub points: Vec<(u64, f64)>,
 }
 
-/// The curves by name and owner, at most 64. A reading that is no number is left out.
+/// The curves by name and owner, at most 64. A reading that is no number, and what makes no curve, is left out.
 #[must_use]
 pub fn curves(history: &History) -> Vec<ReadingCurve> {
     let mut values: BTreeMap<(&str, &str), Vec<(u64, f64)>> = BTreeMap::new();
-    for sample in history.samples.iter().filter(|sample| sample.what.value.is_finite()) {
+    let drawn = |name: &str| !NO_CURVES.contains(&name);
+    for sample in history.samples.iter().filter(|sample| sample.what.value.is_finite() && drawn(&sample.what.name)) {
         let point = (sample.at.nanos() / 1_000_000, sample.what.value);
         values.entry((&sample.what.name, &sample.what.of)).or_default().push(point);
     }

@@ -59,10 +59,17 @@ pub struct Toxiproxy {
 }
 
 impl Toxiproxy {
-    /// The server at `http://host:port`, or `host:port`. Sends nothing yet.
+    /// The server at `http://host:port`, or `host:port`; the port is 8474 if none is named. Sends nothing yet.
     #[must_use]
     pub fn at(url: &str) -> Self {
-        Self { authority: url.trim_start_matches("http://").trim_end_matches('/').to_owned() }
+        let authority = url.trim_start_matches("http://").trim_end_matches('/');
+        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        Self { authority: if has_port { authority.to_owned() } else { format!("{authority}:8474") } }
+    }
+
+    /// Its host and port.
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
     }
 
     /// The version that the server names.
@@ -95,6 +102,23 @@ impl Toxiproxy {
     /// If the server refuses.
     pub async fn delete(&self, name: &str) -> Result<(), RemoteError> {
         self.call(Method::DELETE, &format!("/proxies/{name}"), None).await.map(drop)
+    }
+
+    /// Points a proxy at another server; its connections are closed, the next ones go there.
+    ///
+    /// # Errors
+    /// If the server refuses.
+    pub async fn set_upstream(&self, name: &str, upstream: &str) -> Result<(), RemoteError> {
+        self.call(Method::POST, &format!("/proxies/{name}"), Some(json!({ "upstream": upstream }))).await.map(drop)
+    }
+
+    /// Whether a proxy takes connections.
+    ///
+    /// # Errors
+    /// If the server refuses.
+    pub async fn is_enabled(&self, name: &str) -> Result<bool, RemoteError> {
+        let answer = self.call(Method::GET, &format!("/proxies/{name}"), None).await?;
+        Ok(answer["enabled"].as_bool().unwrap_or_default())
     }
 
     /// Starts an outage. Such a server keeps no dead-man timer: whoever starts it must end it.

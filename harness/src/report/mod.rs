@@ -153,6 +153,15 @@ pub struct RunIdentity {
     pub wall_start_ms: u64,
     /// Length of the whole run so far, ms.
     pub duration_ms: u64,
+    /// Where the stores came from: `process`, `external` or `containers`; empty in runs that were saved before this was kept.
+    #[serde(default)]
+    pub backend: String,
+    /// The Toxiproxy server whose proxies were used; absent if they were those of the harness, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toxiproxy: Option<String>,
+    /// Further arguments that every service process was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub service_args: Vec<String>,
     /// Versions of the servers.
     pub servers: crate::snapshot::Servers,
     /// Cores, memory, system.

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::sampling::{Calm, sample};
 use super::selling;
+use super::telemetry::listen;
 use super::watch::Watch;
 use super::{Run, RunError, RunRequest, machine};
 use crate::clock::RunClock;
@@ -14,17 +15,19 @@ use crate::faults::{Faults, run_faults};
 use crate::history::record::{Head, PhaseMark, Record, SCHEMA};
 use crate::history::recorder::Recorder;
 use crate::measure::coverage::UNREACHABLE_NOTE;
+use crate::proxy::tap::{Peer, Point};
 use crate::report::folder::{HISTORY, LOGS, RunFolder};
 use crate::report::{RunIdentity, SCHEMA_VERSION};
-use crate::scenario::Phase;
 use crate::scenario::faults::Fault;
 use crate::scenario::plan::Plan;
+use crate::scenario::{FaultWindow, Phase};
 use crate::snapshot::reader::StoreReader;
 use crate::snapshot::take::{StopContext, stop_point};
 use crate::snapshot::{Servers, Stop};
 use crate::stack::services::Stack;
 use crate::stack::{Endpoints, StackSpec};
 use crate::target::admin::open_sales;
+use crate::target::telemetry::holdfast;
 
 /// Orders read back through every api process at the end, spread over the whole plan.
 const FINAL_READS_MAX: usize = 1_000;
@@ -97,7 +100,9 @@ async fn sell_watched(run: Run<'_>, stack: &Stack, gathered: &mut Gathered) -> R
         sold.cancel();
         result
     };
-    let (ends, result) = tokio::join!(sampling, selling);
+    let telemetry = holdfast();
+    let listening = listen(stack, run.recorder, &telemetry, &sold);
+    let (ends, (), result) = tokio::join!(sampling, listening, selling);
     gathered.rig_errors.extend(ends);
     result
 }
@@ -152,7 +157,7 @@ fn spec(request: &RunRequest, folder: &RunFolder) -> StackSpec {
     let promises = &request.scenario.promises;
     let flag = |name: &str, value: u64| [format!("--{name}"), value.to_string()];
     StackSpec {
-        backend: request.backend.clone(),
+        backend: request.rig.backend.clone(),
         processes: request.scenario.processes,
         service: request.service.clone(),
         service_flags: [
@@ -165,12 +170,14 @@ fn spec(request: &RunRequest, folder: &RunFolder) -> StackSpec {
         .flatten()
         .chain((promises.audit_every_ms > 0).then(|| flag("audit-every-ms", promises.audit_every_ms)).into_iter().flatten())
         .chain(without_redis(promises.degrade_after_ms))
-        .chain(request.service_args.iter().cloned())
+        .chain(request.rig.service_args.iter().cloned())
         .collect(),
         ready_ms: request.scenario.limits.ready_ms,
         redis_append_only: request.scenario.faults.iter().any(|window| window.fault.needs_append_only(window.target)),
         redis_replica: request.scenario.faults.iter().any(|window| matches!(window.fault, Fault::RedisPromote { .. })),
         proxied: (!request.scenario.faults.is_empty()).then_some(request.scenario.seed),
+        toxiproxy: request.rig.toxiproxy.clone(),
+        fronted: request.scenario.faults.iter().any(is_at_the_front),
         logs: folder.file(LOGS),
     }
 }
@@ -182,6 +189,12 @@ fn without_redis(after_ms: u64) -> Vec<String> {
     }
     let after = after_ms.to_string();
     ["--redis-down", "database", "--degrade-after-ms", &after, "--return-after-ms", &after].map(str::to_owned).into()
+}
+
+/// Whether a fault waits for a frame between the service and its clients.
+fn is_at_the_front(window: &FaultWindow) -> bool {
+    let Fault::Point { point, .. } = &window.fault else { return false };
+    Point::named(point).is_some_and(|point| point.lives_on().1 == Peer::Clients)
 }
 
 fn head(request: &RunRequest, folder: &RunFolder, clock: &RunClock, build_id: &str) -> Head {
@@ -217,6 +230,9 @@ pub(super) fn identify(
         duration_ms: clock.now().nanos() / 1_000_000,
         servers,
         machine: machine::describe(),
+        backend: request.rig.backend.name().to_owned(),
+        toxiproxy: request.rig.toxiproxy.clone(),
+        service_args: request.rig.service_args.clone(),
         files: folder.hash_evidence()?,
         rig_errors: gathered.rig_errors,
         interrupted: gathered.interrupted,

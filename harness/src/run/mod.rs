@@ -2,10 +2,12 @@
 //!
 //! In: a [`RunRequest`]. Out: a [`Judged`] run whose folder holds all that was said about it. What is judged is what was read back from disk.
 
+mod fit;
 mod gather;
 mod machine;
 mod sampling;
 mod selling;
+mod telemetry;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -21,14 +23,14 @@ use crate::measure::measure;
 use crate::report::folder::RunFolder;
 use crate::report::reload::load_evidence;
 use crate::report::{Report, ReportError, assemble, write_report};
-use crate::scenario::faults::Target;
 use crate::scenario::plan::Plan;
-use crate::scenario::{FaultWindow, Scenario, ScenarioError};
+use crate::scenario::{Scenario, ScenarioError};
 use crate::seed::Seed;
 use crate::snapshot::SnapshotError;
-use crate::stack::{Backend, ServiceCommand, StackError};
+use crate::stack::{Rig, ServiceCommand, StackError};
 use crate::target::admin::AdminError;
 
+pub use fit::fits;
 pub use watch::{Reading, Watch};
 
 /// What a run needs to know beside its scenario.
@@ -38,12 +40,10 @@ pub struct RunRequest {
     pub scenario: Scenario,
     /// The draws of an earlier run of this scenario, to be sent again; without them they are drawn from its seed.
     pub saved: Option<Plan>,
-    /// Where the stores come from.
-    pub backend: Backend,
+    /// What it stands on.
+    pub rig: Rig,
     /// How the service is started.
     pub service: ServiceCommand,
-    /// Further arguments of every service process, after those that follow from the scenario.
-    pub service_args: Vec<String>,
     /// Folder of all reports.
     pub reports: PathBuf,
     /// Exact command that repeats the run.
@@ -104,11 +104,11 @@ pub enum RunError {
 /// Not cancel safe: drop the future only together with the process.
 ///
 /// # Errors
-/// The scenario is wrong, a server program is missing or the given stores must not be used, and then no folder is left; or the folder
-/// cannot be written. What fails later is in the report as a rig error.
+/// The scenario is wrong or not for this rig, a server program is missing or the given stores must not be used, and then no folder is left;
+/// or the folder cannot be written. What fails later is in the report as a rig error.
 pub async fn run(request: &RunRequest, watch: &dyn Watch, stop: &CancellationToken) -> Result<Judged, RunError> {
     request.scenario.check()?;
-    refuse_strange_stores(request)?;
+    fits(&request.scenario, &request.rig)?;
     let clock = RunClock::start();
     let draw = || arrivals::draw(&request.scenario.settled(), &run_tag(request.scenario.seed));
     let plan = request.saved.clone().unwrap_or_else(draw);
@@ -127,18 +127,6 @@ pub async fn run(request: &RunRequest, watch: &dyn Watch, stop: &CancellationTok
     let judged = judge(&folder, Write::Yes)?;
     folder.mark_latest()?;
     Ok(judged)
-}
-
-/// Faults are for stores that the harness started itself: those of somebody else are neither ended nor emptied.
-fn refuse_strange_stores(request: &RunRequest) -> Result<(), StackError> {
-    let touches = |window: &&FaultWindow| window.fault.store().is_some() || matches!(window.target, Target::Redis | Target::Mysql);
-    match request.scenario.faults.iter().find(touches) {
-        Some(window) if request.backend != Backend::Process => {
-            let (name, target) = (window.fault.name(), window.target);
-            Err(StackError::Refused(format!("fault {name} on {target} is only for stores that are started here")))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Whether a judge leaves files behind.

@@ -12,7 +12,7 @@ use super::links::{self, Links};
 use super::member::Member;
 use super::services::Stack;
 use super::usage::Life;
-use crate::proxy::Proxies;
+use crate::proxy::{Network, Proxies};
 use crate::scenario::faults::Store;
 
 /// A hand on a running stack. Cheap to copy.
@@ -103,8 +103,17 @@ impl<'a> Controls<'a> {
     ///
     /// # Errors
     /// The stack was started without proxies.
+    pub fn network(&self) -> Result<&'a Network, StackError> {
+        self.stack.links().map(Links::network)
+    }
+
+    /// The same, if they are those of this process.
+    ///
+    /// # Errors
+    /// The stack was started without proxies, or with those of a Toxiproxy server.
     pub fn proxies(&self) -> Result<&'a Proxies, StackError> {
-        self.stack.links().map(Links::proxies)
+        let own = self.network()?.own();
+        own.map_err(|error| StackError::failed("lay hands on the proxies", error.to_string()))
     }
 
     /// Name of the proxy between `role` and `store`.
@@ -113,10 +122,16 @@ impl<'a> Controls<'a> {
         links::name(role, store)
     }
 
+    /// Name of the proxy between the clients and `role`, which only a stack that is fronted has.
+    #[must_use]
+    pub fn front(&self, role: &str) -> String {
+        links::front(role)
+    }
+
     /// The generation of the proxies; 0 without proxies.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.proxies().map_or(0, Proxies::generation)
+        self.network().map_or(0, Network::generation)
     }
 
     /// The address of a store as `role` reaches it, through its proxy.

@@ -44,9 +44,10 @@ pub struct ServiceCommand {
 }
 
 /// Where the stores come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Backend {
     /// Own processes in a private folder on free ports.
+    #[default]
     Process,
     /// Servers that somebody else runs.
     External {
@@ -57,6 +58,28 @@ pub enum Backend {
         /// Whether the harness may empty them.
         may_wipe: bool,
     },
+}
+
+impl Backend {
+    /// The name used on command lines and in files.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::External { .. } => "external",
+        }
+    }
+}
+
+/// What a run stands on, beside its scenario.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rig {
+    /// Where the stores come from.
+    pub backend: Backend,
+    /// A Toxiproxy server in place of the proxies of this process: `http://host:port`.
+    pub toxiproxy: Option<String>,
+    /// Further arguments of every service process, after those that follow from the scenario.
+    pub service_args: Vec<String>,
 }
 
 /// The stack that a run wants.
@@ -78,6 +101,10 @@ pub struct StackSpec {
     pub redis_replica: bool,
     /// Seed of the proxies between every service process and each store; no proxies if `None`.
     pub proxied: Option<Seed>,
+    /// A Toxiproxy server whose proxies these are, `http://host:port`; those of this process if `None`.
+    pub toxiproxy: Option<String>,
+    /// Whether a proxy of this process also stands before each public listener.
+    pub fronted: bool,
     /// Folder for the logs of all processes; kept.
     pub logs: PathBuf,
 }

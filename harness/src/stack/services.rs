@@ -3,6 +3,7 @@
 //! In: a [`StackSpec`]. Out: a running [`Stack`], what load may know of it ([`Endpoints`]), and the steps in the life of its
 //! processes, for the history. What becomes of the steps and of unexpected ends is the caller's matter.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,19 @@ use super::{Backend, Endpoints, StackError, StackSpec, entropy};
 use crate::clock::RunClock;
 use crate::history::operation::Timed;
 use crate::history::record::{ProcMark, ProcStep};
+use crate::proxy::tap::Calls;
 use futures_util::future::{join_all, try_join_all};
+
+/// What the proxy of a process saw of its calls of `pre_deduct`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreDeducts {
+    /// `api-1`
+    pub role: String,
+    /// How they ended.
+    pub calls: Calls,
+    /// Connections to Redis that have ended or could not be opened: a call that never left the process is not among the calls.
+    pub lost_connections: u64,
+}
 
 /// A running stack. All that it started is gone when it is stopped, dropped, or when this process ends in any way.
 #[derive(Debug)]
@@ -46,11 +59,12 @@ impl Stack {
     pub async fn start(spec: StackSpec, clock: RunClock) -> Result<Self, StackError> {
         std::fs::create_dir_all(&spec.logs).map_err(StackError::io(format!("make {}", spec.logs.display())))?;
         let steps = Steps::new(clock);
+        // Before the stores: a Toxiproxy server that is not there is told before anything is started.
+        let links = Links::start(&spec, clock).await?;
         let (stores, direct, urls) = bring_stores(&spec, &steps).await?;
         let watchdog = stores.as_ref().map_or_else(|| Watchdog::start(None).map(Arc::new), |stores| Ok(stores.watchdog()))?;
         let admin_token = entropy::secret()?;
         let birth = Birth { spec: &spec, admin_token: &admin_token, watchdog: &watchdog, steps: &steps };
-        let links = spec.proxied.map(|seed| Links::start(seed, clock, &spec.service.scripts)).transpose()?;
         let one = async |role: String| {
             let urls = match &links {
                 Some(links) => links.open(&role, &urls).await?,
@@ -63,7 +77,7 @@ impl Stack {
             Some(links) if spec.redis_replica => StoreUrls { redis: links.open_own(&direct.redis).await?, ..direct },
             _ => direct,
         };
-        let api = services.iter().filter_map(|service| service.public).collect();
+        let api = public(&services, links.as_ref().filter(|_| spec.fronted)).await?;
         let admin = services.iter().map(|service| (service.member.role().to_owned(), service.admin)).collect();
         let StoreUrls { redis: redis_url, mysql: mysql_url } = direct;
         Ok(Self {
@@ -122,7 +136,21 @@ impl Stack {
             problems.extend(ended.into_iter().flatten());
             problems.extend(stores.stop().await.err().map(|error| error.to_string()));
         }
+        if let Some(links) = self.links.take() {
+            problems.extend(links.close().await);
+        }
         problems
+    }
+
+    /// How the calls of `pre_deduct` of each role have ended so far, as its proxy saw them, and how many connections to Redis it has lost or could
+    /// not open. Nothing where no proxy of this process stands before Redis.
+    #[must_use]
+    pub fn pre_deducts(&self) -> Vec<PreDeducts> {
+        let of = |links: &Links| {
+            let calls = links.pre_deducts().into_iter();
+            calls.map(|(role, calls)| PreDeducts { lost_connections: links.lost_connections(&role), role, calls }).collect()
+        };
+        self.links.as_ref().map(of).unwrap_or_default()
     }
 
     /// A hand on its processes and stores, for faults only.
@@ -159,6 +187,15 @@ impl Stack {
     pub(super) fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
         let stores = self.stores.iter().flat_map(Stores::members);
         stores.chain(self.services.iter().map(|service| &service.member))
+    }
+}
+
+/// Where clients reach the api processes: their listeners, or the proxies before them.
+async fn public(services: &[Service], fronts: Option<&Links>) -> Result<Vec<SocketAddr>, StackError> {
+    let listeners = services.iter().filter_map(|service| Some((service.member.role(), service.public?)));
+    match fronts {
+        None => Ok(listeners.map(|(_, address)| address).collect()),
+        Some(links) => try_join_all(listeners.map(|(role, address)| links.open_front(role, address))).await,
     }
 }
 

@@ -76,6 +76,12 @@ impl Connection {
         Self { address, sender: None }
     }
 
+    /// The listener.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// A request for `path` with this connection's `Host`.
     #[must_use]
     pub fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {

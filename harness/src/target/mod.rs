@@ -6,6 +6,8 @@ pub mod admin;
 pub mod changes;
 pub mod connection;
 pub mod dialect;
+pub mod exposition;
 pub mod http;
 pub mod keys;
 pub mod ledger;
+pub mod telemetry;

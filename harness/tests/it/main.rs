@@ -23,6 +23,7 @@ mod snapshot;
 mod snapshot_calls;
 mod snapshot_quiesce;
 mod snapshot_rig;
+mod stack_orphans;
 mod stack_services;
 mod stack_stores;
 mod tap_mysql;

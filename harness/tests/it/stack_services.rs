@@ -62,6 +62,8 @@ pub(crate) fn spec(logs: &Logs, backend: Backend, flags: &[&str]) -> StackSpec {
         redis_append_only: false,
         redis_replica: false,
         proxied: None,
+        toxiproxy: None,
+        fronted: false,
         logs: logs.0.clone(),
     }
 }

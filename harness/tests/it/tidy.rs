@@ -140,3 +140,27 @@ fn every_file_says_what_it_is_for() {
         roots.iter().flat_map(|root| sources(root)).filter(|path| !fs::read_to_string(path).unwrap().starts_with("//!")).collect();
     assert!(silent.is_empty(), "without a module doc: {silent:#?}");
 }
+
+/// Where the controls of a stack may be named: where they are made, where they are used, and the one line that hands them over.
+const HANDS: [&str; 2] = ["stack", "faults"];
+const HANDED_OVER: &str = "controls: stack.controls()";
+
+#[test]
+fn only_faults_hold_the_controls_of_a_stack() {
+    let roots = [own("src"), own("../scenarios/src")];
+    let mut handed_over = Vec::new();
+    let mut wrong = Vec::new();
+    for path in roots.iter().flat_map(|root| sources(root)) {
+        if path.starts_with(own("src")) && HANDS.contains(&stage_of(&path).as_str()) {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for line in code.filter(|line| line.contains("Controls") || line.contains("controls")) {
+            let place = format!("{}: {}", path.display(), line.trim());
+            if line.contains(HANDED_OVER) { handed_over.push(place) } else { wrong.push(place) }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(handed_over.len(), 1, "the run hands them to the faults, once: {handed_over:#?}");
+}

@@ -15,8 +15,7 @@ fn main() -> ExitCode {
     launch::run_one(launch::Launch {
         scenario: arguments.sale().scenario(seed),
         saved: None,
-        backend: arguments.backend(),
-        service_args: arguments.service_args.clone(),
+        rig: arguments.rig.rig(arguments.service_args.clone()),
         reports: arguments.reports.clone(),
         command: entry::repeat_command("flash-sale", seed),
     })

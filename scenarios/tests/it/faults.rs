@@ -10,7 +10,7 @@ use harness::scenario::{
     Carts, FaultWindow, ItemId, Limits, LoadStretch, Mix, Operator, Phase, Processes, Promises, SaleItem, Scenario,
 };
 use harness::seed::Seed;
-use harness::stack::{Backend, ServiceCommand};
+use harness::stack::{Rig, ServiceCommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::workplace::{Workplace, one_at_a_time};
@@ -65,13 +65,12 @@ fn sale(name: &str, faults: Vec<FaultWindow>) -> (Judged, History) {
     let request = RunRequest {
         scenario: scenario(name, faults),
         saved: None,
-        backend: Backend::Process,
+        rig: Rig::default(),
         service: ServiceCommand {
             program: env!("CARGO_BIN_EXE_flash-sale").into(),
             leading: vec!["__service".into()],
             scripts: Vec::new(),
         },
-        service_args: Vec::new(),
         reports: place.reports(),
         command: "a test".into(),
         commit: "unknown".into(),

@@ -10,6 +10,7 @@ mod held_run;
 mod interrupted;
 mod processes;
 mod programs;
+mod rigs;
 mod saved_run;
 mod usage;
 mod workplace;

@@ -86,3 +86,45 @@ fn an_alert_must_be_on_exactly_when_its_threshold_is_passed() {
     let finding = judged(&with_alert("HoldfastMystery", |_| true), claim);
     assert!(finding.verdict.is_unknown(), "the harness counts nothing for it: {finding:#?}");
 }
+
+/// As [`counted`], with the alert of one of two processes, and a doubt at `doubts_s`.
+fn with_alert_of_one(on: impl Fn(u64) -> bool, doubts_s: u64) -> Evidence {
+    let mut evidence = counted(PRE_DEDUCT, (100, 20));
+    for at_s in (10..=200).step_by(10) {
+        // The other process hides the share of the first in that of both.
+        sample(&mut evidence, at_s, PRE_DEDUCT.0, "api-2", at_s * 1_000);
+        sample(&mut evidence, at_s, "pre_deduct_doubts", "api-1", u64::from(at_s >= doubts_s));
+        sample(&mut evidence, at_s, "alert", "HoldfastPreDeductErrors@api-1", u64::from(on(at_s)));
+    }
+    evidence
+}
+
+#[test]
+fn an_alert_of_one_process_is_compared_with_what_that_process_did() {
+    let claim = "alerts_match_history";
+    assert!(judged(&with_alert_of_one(|at_s| at_s >= 110, 999), claim).verdict.is_held());
+    trips_on(&with_alert_of_one(|_| false, 999), claim, "alert HoldfastPreDeductErrors@api-1 was off at 130.000 s");
+}
+
+#[test]
+fn where_there_was_doubt_an_alert_may_be_on_and_must_be_when_enough_was_seen() {
+    let claim = "alerts_match_history";
+    trips_on(&with_alert_of_one(|at_s| at_s >= 50, 999), claim, "was on at 50.000 s, its threshold was not passed");
+    assert!(judged(&with_alert_of_one(|at_s| at_s >= 50, 40), claim).verdict.is_held(), "calls that no proxy saw may have failed");
+    trips_on(&with_alert_of_one(|_| false, 40), claim, "was off at 130.000 s, its threshold was passed");
+}
+
+#[test]
+fn an_alert_knows_nothing_of_what_went_with_the_process_before() {
+    use crate::history::record::{ProcMark, ProcStep};
+    let mut evidence = clean_run();
+    for at_s in (10..=200).step_by(10) {
+        sample(&mut evidence, at_s, PRE_DEDUCT.0, "api-1", at_s * 10);
+        sample(&mut evidence, at_s, PRE_DEDUCT.1, "api-1", at_s.clamp(100, 140) * 2);
+        sample(&mut evidence, at_s, "alert", "HoldfastPreDeductErrors@api-1", u64::from((110..=140).contains(&at_s)));
+    }
+    trips_on(&evidence, "alerts_match_history", "was off at 160.000 s, its threshold was passed");
+    let what = ProcMark { role: "api-1".to_owned(), pid: 1, step: ProcStep::Started, detail: String::new() };
+    evidence.history.processes.push(Timed { at: Offset::from_millis(145_000), what });
+    assert!(judged(&evidence, "alerts_match_history").verdict.is_held());
+}

@@ -34,7 +34,7 @@ mod step;
 pub use http::HttpTap;
 pub use mysql::MysqlTap;
 pub use point::{Peer, Point, Role};
-pub use process::Process;
+pub use process::{Calls, Process};
 pub use resp::RedisTap;
 pub use step::{Act, Phase, Step, Unit};
 

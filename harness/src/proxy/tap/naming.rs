@@ -28,6 +28,11 @@ impl Naming {
         Self { process }
     }
 
+    /// The process whose frames it names.
+    pub(super) fn process(&self) -> &Process {
+        &self.process
+    }
+
     /// The frame of a request.
     pub(super) fn request(&self, asked: &Asked, exchange: u64) -> Frame {
         self.frame(asked.clone(), exchange)

@@ -1,6 +1,6 @@
 //! The tap of a connection to Redis: which script a command calls, for which orders and item, and which reply answers it.
 //!
-//! In: both byte streams of one connection. Out: the same bytes in pieces. Replies are matched first in, first out; what does not keep to
+//! In: both byte streams of one connection. Out: the same bytes in pieces, and how each call of `pre_deduct` ended. Replies are matched first in, first out; what does not keep to
 //! that (subscriptions, replication, switched-off replies) makes the connection one of bytes.
 
 use std::collections::VecDeque;
@@ -9,13 +9,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::cutter::{Cutter, cut};
-use super::dialect::{Dialect, ScriptForm, ScriptOrders, sha1};
+use super::dialect::{Dialect, Script, ScriptForm, ScriptOrders, sha1};
 use super::lost::Lost;
 use super::naming::{Asked, Naming};
-use super::process::Process;
+use super::process::{CallEnd, Process};
 use super::resp_command::{CommandReader, number};
 use super::resp_reply::{Ended, ReplyReader};
 use super::step::{Act, Phase, Step};
+use crate::clock::Offset;
 use crate::proxy::{Direction, Dissector, Piece};
 
 /// Commands whose reply is outstanding, at most. The service's own bound is 512 a connection.
@@ -28,10 +29,17 @@ pub struct RedisTap {
     naming: Naming,
     commands: CommandReader,
     replies: ReplyReader,
-    outstanding: VecDeque<Option<Asked>>,
+    outstanding: VecDeque<Option<Call>>,
     asked: u64,
     answered: u64,
     is_lost: bool,
+}
+
+/// A named call that waits for its reply.
+#[derive(Debug)]
+struct Call {
+    asked: Asked,
+    at: Offset,
 }
 
 impl RedisTap {
@@ -69,7 +77,8 @@ impl RedisTap {
             if let Some(asked) = &asked {
                 cutter.frame(start, at, self.naming.request(asked, self.asked));
             }
-            self.outstanding.push_back(asked);
+            let at = self.naming.process().now();
+            self.outstanding.push_back(asked.map(|asked| Call { asked, at }));
         }
         Ok(())
     }
@@ -83,14 +92,36 @@ impl RedisTap {
             if ended != Some(Ended::Reply) {
                 continue;
             }
-            let asked = self.outstanding.pop_front().ok_or((start, Lost("a reply that nobody asked for")))?;
+            let call = self.outstanding.pop_front().ok_or((start, Lost("a reply that nobody asked for")))?;
             self.answered += 1;
-            if let Some(asked) = asked {
-                let phase = phase_of(&self.replies, asked.step.act);
-                cutter.frame(start, at, self.naming.reply(asked, phase, self.answered));
+            if let Some(call) = call {
+                let phase = phase_of(&self.replies, call.asked.step.act);
+                if phase != Phase::NotKnown {
+                    let how = if self.replies.is_error() { CallEnd::Failed } else { CallEnd::Answered };
+                    self.count(&call, how);
+                }
+                cutter.frame(start, at, self.naming.reply(call.asked, phase, self.answered));
             }
         }
         Ok(())
+    }
+}
+
+impl RedisTap {
+    fn count(&self, call: &Call, how: CallEnd) {
+        if call.asked.step.act == Act::Script(Script::PreDeduct) {
+            self.naming.process().pre_deduct_ended(call.at, how);
+        }
+    }
+}
+
+/// The connection has ended: what was not answered never will be.
+impl Drop for RedisTap {
+    fn drop(&mut self) {
+        // Behind the loss of the framing nobody knows what was answered.
+        if !self.is_lost {
+            self.outstanding.iter().flatten().for_each(|call| self.count(call, CallEnd::Failed));
+        }
     }
 }
 
@@ -173,6 +204,6 @@ fn phase_of(reply: &ReplyReader, act: Act) -> Phase {
         return if reply.word().starts_with(b"NOSCRIPT") { Phase::NotKnown } else { Phase::Refused };
     }
     // A look has always been taken, whatever it found.
-    let is_look = act == Act::Script(super::dialect::Script::Probe);
+    let is_look = act == Act::Script(Script::Probe);
     if is_look || WITH_EFFECT.contains(&reply.word()) { Phase::Done } else { Phase::Refused }
 }
