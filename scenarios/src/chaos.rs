@@ -49,6 +49,9 @@ enum Command {
         /// Further argument of every service process; may be given again
         #[arg(long = "service-arg", value_name = "ARG", allow_hyphen_values = true)]
         service_args: Vec<String>,
+        /// Serve the report on a free port of 127.0.0.1 while a run goes on; measuring for it takes some of the machine
+        #[arg(long)]
+        live: bool,
     },
     /// Runs the catalog again and again with fresh seeds; keeps every run that is not held, and writes reports/nightly.md
     Nightly {
@@ -107,7 +110,7 @@ pub fn main() -> ExitCode {
     }
     match Arguments::parse().command {
         Command::List => list(),
-        Command::Run { names, seed, reports, service_args } => run(&names, seed, reports, service_args),
+        Command::Run { names, seed, reports, service_args, live } => run(&names, (seed, live), reports, service_args),
         Command::Nightly { minutes, seed, reports } => {
             nightly(&Nightly { time: Duration::from_secs(minutes * 60), seed: seed.unwrap_or_else(entry::fresh_seed), reports })
         }
@@ -125,7 +128,7 @@ fn list() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn run(names: &[String], seed: Option<Seed>, reports: PathBuf, service_args: Vec<String>) -> ExitCode {
+fn run(names: &[String], (seed, live): (Option<Seed>, bool), reports: PathBuf, service_args: Vec<String>) -> ExitCode {
     let entries = match chosen(names) {
         Ok(entries) => entries,
         Err(name) => {
@@ -142,10 +145,10 @@ fn run(names: &[String], seed: Option<Seed>, reports: PathBuf, service_args: Vec
             reports,
             command: entry::repeat_command(PROGRAM, seed),
         };
-        return launch::run_one(launch);
+        return launch::run_one(launch, live);
     }
     let runner = match Runner::start() {
-        Ok(runner) => runner,
+        Ok(runner) => runner.live(live),
         Err(error) => return launch::fail(OutcomeClass::RigFailed, &format!("start the runtime: {error}")),
     };
     let mut ended = Vec::new();
