@@ -96,7 +96,11 @@
   // A logarithm knows no zero.
   const positive = (values) => values.map((value) => (value == null ? null : Math.max(value, 0.001)));
   const line = (label, stroke, value, more) => ({ label, stroke, value, width: 1.5, spanGaps: false, points: { size: 4 }, ...more });
-  const cursor = { sync: { key: "time", scales: ["x", null] }, drag: { x: true, y: false }, points: { size: 6 } };
+  const cursor = {
+    sync: { key: "time", scales: ["x", null] }, drag: { x: true, y: false }, points: { size: 6 },
+    // Left to itself, each plot would go back to where its own curves begin.
+    bind: { dblclick: () => () => show(...ends) },
+  };
 
   // Every plot over time begins and ends where the run does, so that they can be read one below the other.
   let ends;
@@ -108,17 +112,20 @@
   const load = () => {
     data = JSON.parse(document.getElementById("charts").textContent);
     const times = [data.at, ...data.readings.flatMap((plot) => plot.series.map((curve) => curve.at))].flatMap((column) => [column[0], column[column.length - 1]]).filter(Number.isFinite);
-    ends = [Math.min(...times), Math.max(...times)];
+    const [first, last] = [Math.min(...times), Math.max(...times)];
+    ends = last > first ? [first, last] : [first - 0.05, first + 0.05];
   };
-  const whole = { time: false, range: (_, low, high) => (ends[1] > ends[0] ? ends : [low - 0.05, high + 0.05]) };
+  const whole = { time: false, range: (_, low, high) => (high > low ? [low, high] : ends) };
 
-  // Counter-examples at their instant: links, so that mouse and keyboard reach their stories alike.
+  // Counter-examples at their instant: links, so that mouse and keyboard reach their stories alike. Those of one bucket share a link to the first.
   const flags = () => {
     const links = [];
     return {
       hooks: {
-        init: [(plot) => data.flags.forEach(({ at: when, what, story }) => {
-          const link = Object.assign(document.createElement("a"), { className: "flag", href: "#" + story, title: number(when, 3) + " s, " + what });
+        init: [(plot) => Object.values(Object.groupBy(data.flags, ({ at: when }) => Math.round(when * 10))).forEach((group) => {
+          const [{ at: when, what, story }] = group;
+          const more = group.length > 1 ? ", and " + (group.length - 1) + " more" : "";
+          const link = Object.assign(document.createElement("a"), { className: "flag", href: "#" + story, title: number(when, 3) + " s, " + what + more });
           link.setAttribute("aria-label", "violation at " + link.title);
           plot.over.append(link);
           links.push([when, link]);
@@ -300,10 +307,13 @@
       if (!place) return [];
       const { options, columns } = make(palette, { width: width || place.clientWidth, height });
       const plot = new uPlot(options, columns, place);
-      place.onkeydown = (event) => event.target === place && keys(plot)(event);
+      // Without a value: a handler that returns false would take every other key, Tab among them, from the links inside.
+      place.onkeydown = (event) => {
+        if (event.target === place) keys(plot)(event);
+      };
       return [plot];
     });
-    if (shown) show(...shown);
+    show(...(shown ?? ends));
   };
   const redraw = () => draw(dark.matches ? palettes.dark : palettes.light);
   const start = () => {

@@ -20,6 +20,7 @@ use harness::scenario::plan::Plan;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::series::now;
 
@@ -36,6 +37,7 @@ pub struct Live {
     address: SocketAddr,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
+    over: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -73,11 +75,13 @@ impl Live {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::default());
         let router = Router::new().route("/", get(show)).with_state(Arc::clone(&shared));
+        let over = CancellationToken::new();
+        let told = over.clone();
         let server = tokio::spawn(async move {
-            // It accepts until it is aborted; a listener that fails ends the show and not the run.
-            let _ended = axum::serve(listener, router).await;
+            // A listener that fails ends the show and not the run.
+            let _ended = axum::serve(listener, router).with_graceful_shutdown(told.cancelled_owned()).await;
         });
-        Ok(Self { address, shared, server })
+        Ok(Self { address, shared, server, over })
     }
 
     /// Where a browser finds it.
@@ -100,7 +104,7 @@ impl Live {
     }
 
     /// Shows the report of the run that has ended, once more to somebody who watched, for four seconds at most.
-    pub async fn end(self) {
+    pub async fn end(mut self) {
         if let Some(run) = lock(&self.shared.run).as_mut() {
             run.ended = true;
         }
@@ -114,6 +118,9 @@ impl Live {
             // Nobody came: then nobody watches any more.
             let _gone = tokio::time::timeout(LAST_LOOK, seen).await;
         }
+        self.over.cancel();
+        // What is being sent is sent; whoever is slower than that has the report on disk.
+        let _cut = tokio::time::timeout(FRESH, &mut self.server).await;
     }
 }
 

@@ -74,7 +74,8 @@ mod tests {
             Record::Fault(FaultMark { id, kind, target, step, generation: 0, proof })
         };
         let backlog = |value| Record::Sample(Sample { name: BACKLOG.to_owned(), of: String::new(), value });
-        for record in [mark(1, FaultStep::Armed), mark(2, FaultStep::Injected), mark(2, FaultStep::Bit), backlog(7.0), backlog(3.0)] {
+        for record in [mark(1, FaultStep::Armed), mark(2, FaultStep::Injected), mark(2, FaultStep::Bit), backlog(7.0), backlog(3.0)]
+        {
             standing.take(&record);
         }
         assert_eq!((standing.faults().collect::<Vec<_>>(), standing.backlog()), (vec!["kill on api-2"], Some(3.0)));

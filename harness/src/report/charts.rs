@@ -177,7 +177,11 @@ fn flags(findings: &[Finding]) -> Vec<Flag> {
         let numbered = finding.verdict.violations().iter().enumerate();
         let flag = |(index, violation): (usize, &Violation)| {
             let at = violation.at.or_else(|| violation.story.iter().filter_map(|line| line.at).min())?;
-            Some(Flag { at: seconds(at), what: format!("{}: {}", finding.invariant, violation.what), story: story_id(finding, index) })
+            Some(Flag {
+                at: seconds(at),
+                what: format!("{}: {}", finding.invariant, violation.what),
+                story: story_id(finding, index),
+            })
         };
         numbered.filter_map(flag).collect()
     };

@@ -8,7 +8,10 @@ const FORMULAS: [(&str, &str); 24] = [
     ("no_oversell", "for each item: Σ units of live orders ≤ supply ∧ Σ units accepted and not possibly undone ≤ supply"),
     ("no_false_sold_out", "for each refusal: units possibly out while it was open + units asked > supply"),
     ("acknowledged_is_durable", "for each acknowledged order: its row is there ∧ (it is live ∨ its end was asked for or due)"),
-    ("rejected_left_no_trace", "for each id that was only refused: no live order, no SALE in LOCK or OUT, no event in NEW, no lock"),
+    (
+        "rejected_left_no_trace",
+        "for each id that was only refused: no live order, no SALE in LOCK or OUT, no event in NEW, no lock",
+    ),
     ("nothing_unasked", "every row, lock and record belongs to an id that was sent, with its user, items and units"),
     ("once_per_order_id", "for each id: ≤ 1 order row, ≤ 1 ledger row per item and kind, and all acknowledgements agree"),
     ("carts_are_whole", "for each live order: exactly one SALE in LOCK or OUT per item asked, of that quantity, and no other"),

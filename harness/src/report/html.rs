@@ -152,7 +152,8 @@ fn headline(report: &Report) -> Vec<Headline> {
     let none = || "–".to_owned();
     let p99 = |label, outcome| {
         let response = figures::row(measured, "create_order", outcome, "baseline").map(|row| &row.response);
-        let on = response.map_or_else(|| "no such order".to_owned(), |response| format!("of {}", plural(response.count, "order", "orders")));
+        let on = response
+            .map_or_else(|| "no such order".to_owned(), |response| format!("of {}", plural(response.count, "order", "orders")));
         Headline { label, value: response.map_or_else(none, |response| ms(response.p99_ms)), unit: "ms", on }
     };
     let seconds = measured.throughput.seconds;

@@ -37,7 +37,12 @@ pub fn render(report: &Report) -> String {
 
 impl Families<'_> {
     /// One gauge with a line for each set of labels; nothing at all without a line.
-    fn gauge<const N: usize>(&mut self, name: &str, help: &str, lines: impl IntoIterator<Item = ([(&'static str, String); N], f64)>) {
+    fn gauge<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        lines: impl IntoIterator<Item = ([(&'static str, String); N], f64)>,
+    ) {
         let mut lines = lines.into_iter().peekable();
         if lines.peek().is_none() {
             return;
@@ -62,7 +67,11 @@ fn verdict(report: &Report, families: &mut Families<'_>) {
     families.gauge("duration_seconds", "Length of the run.", [([], millis(report.run.duration_ms))]);
     let words = ["held", "violated", "unknown", "not applicable"];
     let number = |word: &str| report.findings.iter().filter(|finding| figures::verdict_word(&finding.verdict) == word).count();
-    families.gauge("claims", "Claims by verdict.", words.map(|word| ([("verdict", word.replace(' ', "_"))], whole(number(word) as u64))));
+    families.gauge(
+        "claims",
+        "Claims by verdict.",
+        words.map(|word| ([("verdict", word.replace(' ', "_"))], whole(number(word) as u64))),
+    );
     let violated = report.findings.iter().filter_map(|finding| match &finding.verdict {
         Verdict::Violated { count, .. } => Some(([("claim", finding.invariant.clone())], whole(count.get()))),
         _ => None,
@@ -100,7 +109,8 @@ fn speed(report: &Report, families: &mut Families<'_>) {
         })
     });
     families.gauge("latency_seconds", "Percentiles of the baseline; response counts from due, service from sent.", quantiles);
-    let counts = rows().map(|row| ([("operation", row.function.clone()), ("outcome", row.outcome.clone())], whole(row.response.count)));
+    let counts =
+        rows().map(|row| ([("operation", row.function.clone()), ("outcome", row.outcome.clone())], whole(row.response.count)));
     families.gauge("latency_operations", "Operations that the percentiles stand on.", counts);
 }
 

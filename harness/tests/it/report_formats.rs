@@ -179,8 +179,7 @@ fn a_report_of_every_size_and_state_is_written_whole() {
         assert_eq!((&read.warnings, &read.not_tested), (&written.warnings, &written.not_tested));
         assert_eq!(read.measurements.outcomes, written.measurements.outcomes);
         let names = std::fs::read_dir(run.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let expected =
-            [folder::JUNIT, folder::LATENCY, folder::LOGS, folder::HTML, folder::REPORT, folder::MARKDOWN, folder::PROM];
+        let expected = [folder::JUNIT, folder::LATENCY, folder::LOGS, folder::HTML, folder::REPORT, folder::MARKDOWN, folder::PROM];
         assert_eq!(names.collect::<BTreeSet<_>>(), expected.map(str::to_owned).into());
     }
     std::fs::remove_dir_all(&reports).unwrap();

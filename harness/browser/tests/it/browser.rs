@@ -47,7 +47,9 @@ pub(crate) struct Browser {
 /// Folder of the pages.
 pub(crate) fn pages() -> PathBuf {
     let told = std::env::var_os("REPORT_PAGES").map(PathBuf::from);
-    told.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/report-pages")).canonicalize().expect("pages, drawn by scripts/test-reports")
+    told.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/report-pages"))
+        .canonicalize()
+        .expect("pages, drawn by scripts/test-reports")
 }
 
 /// The report of the run of a kind: `held`, `violated`, ...
@@ -81,10 +83,11 @@ pub(crate) async fn open(page: &Path, look: Look) -> Browser {
     if let Some(browser) = std::env::var_os("CHROME") {
         options["binary"] = json!(browser.to_string_lossy());
     }
-    let Value::Object(wanted) = json!({ "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } }) else { unreachable!() };
-    let connect = async {
-        ClientBuilder::new(HttpConnector::new()).capabilities(wanted).connect(&format!("http://127.0.0.1:{port}")).await
+    let Value::Object(wanted) = json!({ "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } }) else {
+        unreachable!()
     };
+    let connect =
+        async { ClientBuilder::new(HttpConnector::new()).capabilities(wanted).connect(&format!("http://127.0.0.1:{port}")).await };
     let client = tokio::time::timeout(PATIENCE, connect).await.expect("a browser in time").expect("a browser");
     let browser = Browser { client, look, _driver: driver };
     browser.wear(look).await;
@@ -175,7 +178,10 @@ impl Browser {
     /// Clicks twice in the middle.
     pub(crate) async fn double_click(&self, element: &Element) {
         let press = [PointerAction::Down { button: MOUSE_BUTTON_LEFT }, PointerAction::Up { button: MOUSE_BUTTON_LEFT }];
-        let mouse = [press.clone(), press].into_iter().flatten().fold(MouseActions::new("mouse".to_owned()).then(to(element, 0.0, 0.0)), MouseActions::then);
+        let mouse = [press.clone(), press]
+            .into_iter()
+            .flatten()
+            .fold(MouseActions::new("mouse".to_owned()).then(to(element, 0.0, 0.0)), MouseActions::then);
         self.client.perform_actions(mouse).await.unwrap();
     }
 

@@ -52,7 +52,8 @@ async fn a_page_fits_a_phone_and_none_is_wider_than_the_window() {
 async fn in_the_dark_the_page_is_dark_and_so_are_its_plots() {
     for kind in ["held", "violated", "faulty"] {
         let browser = open(&report(kind), NIGHT).await;
-        let light = "const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number); return (r + g + b) / 3";
+        let light =
+            "const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number); return (r + g + b) / 3";
         assert!(browser.run(light).await.as_f64().unwrap() < 60.0, "{kind}");
         let ink = "const { data } = document.querySelector('.plot canvas').getContext('2d').getImageData(0, 0, 60, 200);
             let sum = 0, count = 0;

@@ -38,7 +38,21 @@ async fn every_plot_is_drawn() {
     let expected = [
         ("held", vec!["plot-latency", "plot-rates", "plot-heat", "cpu", "plot-spectrum"]),
         ("violated", vec!["plot-latency", "plot-rates", "plot-heat", "cpu", "plot-spectrum"]),
-        ("faulty", vec!["plot-latency", "plot-rates", "plot-heat", "backlog", "drift", "oldest-lock", "cpu", "memory", "stalls", "plot-spectrum"]),
+        (
+            "faulty",
+            vec![
+                "plot-latency",
+                "plot-rates",
+                "plot-heat",
+                "backlog",
+                "drift",
+                "oldest-lock",
+                "cpu",
+                "memory",
+                "stalls",
+                "plot-spectrum",
+            ],
+        ),
         ("cut_off", vec!["plot-latency", "plot-rates", "plot-heat", "plot-spectrum"]),
         ("one", vec!["plot-latency", "plot-rates", "plot-heat"]),
         ("million", vec!["plot-latency", "plot-rates", "plot-heat", "cpu", "plot-spectrum"]),
@@ -61,7 +75,7 @@ async fn every_plot_is_drawn() {
 async fn hovering_over_one_plot_shows_the_values_of_that_instant_on_all() {
     let browser = open(&report("faulty"), DESK).await;
     let over = browser.find("#plot-latency .u-over").await;
-    browser.hover(&over, 20.0, 0.0).await;
+    browser.hover(&over, -300.0, 0.0).await;
     let times = seconds(&browser.run(TIMES).await);
     assert!(times.len() >= 8, "{times:?}");
     // Readings are taken less often than buckets end.
@@ -143,7 +157,8 @@ async fn a_violation_on_a_plot_and_in_the_claims_leads_to_the_timeline_of_its_or
     browser.until("the story is open and in sight", &seen).await;
     browser.run("location.hash = ''; scrollTo(0, 0)").await;
     browser.find("a.chip.bad").await.click().await.unwrap();
-    let trial = "const box = document.querySelector(location.hash).getBoundingClientRect(); return box.top >= -1 && box.top < innerHeight";
+    let trial =
+        "const box = document.querySelector(location.hash).getBoundingClientRect(); return box.top >= -1 && box.top < innerHeight";
     browser.until("the claim's counter-examples are in sight", trial).await;
     let formula = browser.run("return document.querySelector(location.hash + ' .formula').innerText").await;
     assert_ne!(formula, json!(""));
