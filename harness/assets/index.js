@@ -24,7 +24,7 @@
   const draw = () => {
     const palette = dark.matches ? palettes.dark : palettes.light;
     const shown = runs.filter((run) => fits(run, chosen()));
-    const when = (place) => (shown[place] ? shown[place].scenario + ", " + shown[place].run_id : "");
+    const when = (place) => (shown[place] ? shown[place].scenario + ", " + shown[place].run_id + ", commit " + shown[place].commit.slice(0, 12) : "");
     plots.forEach((plot) => plot.destroy());
     plots = trends.map(([id, curves]) => {
       const place = document.getElementById(id);

@@ -48,8 +48,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         _ => synthetic::evidence(operations),
     };
-    let identity = synthetic::identity();
+    let mut identity = synthetic::identity();
     let folder = RunFolder::create(Path::new(&argument(0, "target/sample-report")), &identity.scenario, 7, identity.wall_start_ms)?;
+    identity.run_id = folder.run_id();
     let measurements = measure(&evidence.plan, &evidence.history);
     let report = write_report(&folder, &evidence, &identity, findings, measurements)?;
     harness::report::index::write(Path::new(&argument(0, "target/sample-report")))?;

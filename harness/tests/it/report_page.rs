@@ -31,7 +31,7 @@ fn charts(page: &str) -> serde_json::Value {
 #[test]
 fn a_run_without_operations_says_so_and_draws_no_plots() {
     let page = page(&synthetic::evidence(0));
-    assert!(page.contains("The history holds no operation") && page.contains("None: no operation was sent"));
+    assert!(page.contains("The history holds no operation.") && page.contains("None: no operation was sent"));
     assert!(!page.contains("<script"));
 }
 
@@ -39,6 +39,7 @@ fn a_run_without_operations_says_so_and_draws_no_plots() {
 fn a_run_of_one_operation_has_a_whole_page() {
     let page = page(&synthetic::evidence(1));
     assert!(page.contains("flash-sale --seed 7") && page.contains("no_oversell"));
+    assert!(page.contains("The history holds 1 operation in all"));
     assert_eq!(charts(&page)["rates"]["offered"].as_array().unwrap().iter().filter_map(|rate| rate.as_f64()).sum::<f64>(), 10.0);
 }
 
