@@ -35,7 +35,10 @@ pub fn warnings(evidence: &Evidence, identity: &RunIdentity, measurements: &Meas
 fn few(operations: u64) -> Option<String> {
     match operations {
         0 => Some("The history holds no operation.".to_owned()),
-        1..FEW => Some(format!("The history holds {} in all: its percentiles mean little.", plural(operations, "operation", "operations"))),
+        1..FEW => Some(format!(
+            "The history holds {} in all: its percentiles mean little.",
+            plural(operations, "operation", "operations")
+        )),
         _ => None,
     }
 }
