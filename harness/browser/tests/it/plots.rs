@@ -113,9 +113,16 @@ async fn a_brush_on_one_plot_zooms_all_over_time_and_a_double_click_undoes_it() 
         assert!(from - first > length / 8.0 && last - to > length / 8.0, "{zoomed_from:?} to {zoomed_to:?} of {first} to {last}");
     }
     browser.picture("faulty-zoomed").await;
-    browser.double_click(&over).await;
-    let [again_from, again_to] = shown(&browser).await;
-    assert_eq!((again_from, again_to), (from, to));
+    // Two presses are a double click only within half a second, which a busy machine may miss.
+    let mut again = [zoomed_from, zoomed_to];
+    for _ in 0..10 {
+        if again == [from.clone(), to.clone()] {
+            break;
+        }
+        browser.double_click(&over).await;
+        again = shown(&browser).await;
+    }
+    assert_eq!(again, [from, to]);
     browser.close().await;
 }
 
