@@ -172,10 +172,16 @@ fn headline(report: &Report) -> Vec<Headline> {
     ]
 }
 
-/// Violated ones first, then those without an answer: nobody should have to look for them.
+/// Violated ones first, then those whose answer is missing: nobody should have to look for them.
 fn claims(findings: &[Finding]) -> Vec<Claim<'_>> {
     let mut claims: Vec<Claim<'_>> = findings.iter().map(claim).collect();
-    claims.sort_by_key(|claim| ["violated", "unknown", "held"].iter().position(|word| *word == claim.word).unwrap_or(3));
+    claims.sort_by_key(|claim| match (claim.word, claim.finding.required) {
+        ("violated", _) => 0,
+        ("unknown", true) => 1,
+        ("held", _) => 2,
+        ("unknown", false) => 3,
+        _ => 4,
+    });
     claims
 }
 
