@@ -59,6 +59,9 @@ enum Command {
         /// What the runs stand on
         #[command(flatten)]
         rig: RigOptions,
+        /// Serve the report on a free port of 127.0.0.1 while a run goes on; measuring for it takes some of the machine
+        #[arg(long)]
+        live: bool,
     },
     /// Runs the service with one planted defect after another and writes which claims find it: reports/selftest.html, .json and .md
     ///
@@ -131,9 +134,9 @@ pub fn main() -> ExitCode {
     }
     match Arguments::parse().command {
         Command::List => list(),
-        Command::Run { names, seed, reports, service_args, short, until_input_ends, rig } => {
+        Command::Run { names, seed, reports, service_args, short, until_input_ends, rig, live } => {
             let plan = if short { Plan::Short } else { Plan::Whole };
-            run(&names, seed, &Options { reports, rig: rig.rig(service_args), plan, until_input_ends })
+            run(&names, seed, &Options { reports, rig: rig.rig(service_args), plan, until_input_ends, live })
         }
         Command::Selftest(options) => selftest::selftest(&options),
         #[cfg(feature = "defects")]
@@ -179,7 +182,7 @@ fn run(names: &[String], seed: Option<Seed>, options: &Options) -> ExitCode {
         Err(why) => return launch::fail(OutcomeClass::Usage, &why),
     };
     let runner = match Runner::start() {
-        Ok(runner) => runner,
+        Ok(runner) => runner.live(options.live),
         Err(error) => return launch::fail(OutcomeClass::RigFailed, &format!("start the runtime: {error}")),
     };
     if options.until_input_ends {

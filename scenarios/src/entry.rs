@@ -98,7 +98,8 @@ pub fn source_commit() -> String {
 /// The command line that repeats a run: the options as given, with the seed.
 #[must_use]
 pub fn repeat_command(program: &str, seed: harness::seed::Seed) -> String {
-    let given: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // Whether somebody watched makes no other run.
+    let given: Vec<OsString> = std::env::args_os().skip(1).filter(|word| word != "--live").collect();
     let mut words: Vec<String> = given.iter().map(|word| quoted(&word.to_string_lossy())).collect();
     // How a program starts a run is nothing that a person repeats.
     words.retain(|word| word != "--until-input-ends");

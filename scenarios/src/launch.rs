@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::entry;
+use crate::live::Live;
 use crate::progress::{ProgressLine, put};
 
 /// What to run.
@@ -34,6 +35,7 @@ pub struct Launch {
 pub struct Runner {
     runtime: Runtime,
     stop: CancellationToken,
+    live: bool,
 }
 
 impl Runner {
@@ -48,7 +50,14 @@ impl Runner {
             let _inside = runtime.enter();
             entry::stop_on_signal()?
         };
-        Ok(Self { runtime, stop })
+        Ok(Self { runtime, stop, live: false })
+    }
+
+    /// Whether every run shows its report on loopback while it goes on.
+    #[must_use]
+    pub const fn live(mut self, live: bool) -> Self {
+        self.live = live;
+        self
     }
 
     /// Whether somebody asked to stop.
@@ -76,7 +85,7 @@ impl Runner {
     /// There is no verdict.
     pub fn run(&self, launch: Launch) -> Result<Judged, RunError> {
         put(&format!("scenario {}  seed {}  repeat with: {}\n", launch.scenario.name, launch.scenario.seed, launch.command));
-        let progress = ProgressLine::default();
+        let progress = ProgressLine::new(self.show()?);
         let request = RunRequest {
             scenario: launch.scenario,
             saved: launch.saved,
@@ -88,19 +97,32 @@ impl Runner {
         };
         let result = self.runtime.block_on(run::run(&request, &progress, &self.stop));
         progress.close();
+        if let Some(live) = progress.into_live() {
+            self.runtime.block_on(live.end());
+        }
         // The list is for looking at: without it the run is no less judged.
         if let Err(error) = index::write(&request.reports) {
             entry::eprintln_plain(&format!("the list of all runs was not written: {error}"));
         }
         result
     }
+
+    /// The page of a run that is to be watched, and where it is, in one line.
+    fn show(&self) -> Result<Option<Live>, RunError> {
+        if !self.live {
+            return Ok(None);
+        }
+        let live = self.runtime.block_on(Live::start()).map_err(|error| RunError::Thread(format!("serve the page: {error}")))?;
+        put(&format!("live         {}\n", live.url()));
+        Ok(Some(live))
+    }
 }
 
 /// Runs it and prints what came of it. The exit code is that of the outcome.
 #[must_use]
-pub fn run_one(launch: Launch) -> ExitCode {
+pub fn run_one(launch: Launch, live: bool) -> ExitCode {
     let runner = match Runner::start() {
-        Ok(runner) => runner,
+        Ok(runner) => runner.live(live),
         Err(error) => return fail(OutcomeClass::RigFailed, &format!("start the runtime: {error}")),
     };
     run_on(&runner, launch)

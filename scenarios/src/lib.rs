@@ -9,6 +9,7 @@ pub mod differences;
 pub mod entry;
 pub mod flash_sale;
 pub mod launch;
+pub mod live;
 pub mod named_faults;
 pub mod nightly;
 pub mod progress;

@@ -85,7 +85,8 @@ fn fault(fault: &Disturbance) -> FaultRow {
     };
     let part = |component: Component| fault.recovery.as_ref()?.components.iter().find(|part| part.component == component);
     FaultRow {
-        name: format!("{} {}", span.id, span.kind),
+        // A kill point and its action: there a line may end.
+        name: format!("{} {}", span.id, span.kind.replace(':', ": ")),
         target: span.target.clone(),
         injected: span.injected.map_or_else(|| "never".to_owned(), |at| at.to_string()),
         lasted,

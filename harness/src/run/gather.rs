@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::sampling::{Calm, sample};
 use super::selling;
+use super::stalls::StallMeter;
 use super::telemetry::listen;
 use super::watch::Watch;
 use super::{Run, RunError, RunRequest, machine};
@@ -75,6 +76,8 @@ pub(super) async fn gather(
 }
 
 async fn on_stack(run: Run<'_>, folder: &RunFolder, mut stack: Stack, gathered: &mut Gathered) {
+    // Without it the report lacks a picture, and the run is no less judged.
+    let _stalls = StallMeter::start(run.recorder);
     if let Err(error) = sell_watched(run, &stack, gathered).await {
         gathered.rig_errors.push(error.to_string());
     }

@@ -19,6 +19,7 @@ use crate::workplace::{Workplace, one_at_a_time};
 struct Quiet;
 
 impl Watch for Quiet {
+    fn opened(&self, _folder: &std::path::Path) {}
     fn stage(&self, _name: &str) {}
     fn reading(&self, _reading: &Reading<'_>) {}
 }

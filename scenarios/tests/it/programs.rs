@@ -15,7 +15,7 @@ use crate::workplace::{REPORTS, Workplace};
 const SMALL: [&str; 10] = ["--stock", "300", "--skus", "3", "--sku-stock", "20", "--rate", "300", "--p99", "10000"];
 
 /// Longest wait for anything that a program does.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Watchdog, both stores, two api and two worker processes.
 pub(crate) const FAMILY: usize = 7;
