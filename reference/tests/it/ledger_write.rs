@@ -241,8 +241,8 @@ async fn a_lost_connection_before_commit_is_definite_and_the_next_order_is_writt
     let (ledger, new) = (bench.ledger.clone(), numbered("o", 1, item, 1));
     let write = tokio::spawn(async move { ledger.write(new).await });
     bench.wait_for_statement("INSERT INTO orders").await;
-    let victim =
-        bench.int("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'INSERT INTO orders%'").await;
+    let waits = "FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'INSERT INTO orders%'";
+    let victim = bench.int(&format!("SELECT CAST(id AS SIGNED) {waits}")).await;
     bench.execute(&format!("KILL {victim}")).await;
     // The server may still say that it interrupts the statement (1317), or only hang up: both are a connection lost before COMMIT.
     let written = write.await.unwrap();
