@@ -173,6 +173,7 @@ struct Options {
     rig: Rig,
     plan: Plan,
     until_input_ends: bool,
+    live: bool,
 }
 
 fn run(names: &[String], seed: Option<Seed>, options: &Options) -> ExitCode {

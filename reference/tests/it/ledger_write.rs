@@ -245,9 +245,8 @@ async fn a_lost_connection_before_commit_is_definite_if_commit_goes_in_a_packet_
         let (ledger, new) = (bench.ledger.clone(), reference::ledger::NewOrder { contested, ..numbered("o", 1, item, 1) });
         let write = tokio::spawn(async move { ledger.write(new).await });
         bench.wait_for_statement("INSERT INTO orders").await;
-        let victim = bench
-            .int("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'INSERT INTO orders%'")
-            .await;
+        let waits = "FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'INSERT INTO orders%'";
+        let victim = bench.int(&format!("SELECT CAST(id AS SIGNED) {waits}")).await;
         bench.execute(&format!("KILL {victim}")).await;
         // The server may still say that it interrupts the statement (1317), or only hang up: both are a connection lost before COMMIT.
         let written = write.await.unwrap();
