@@ -13,10 +13,10 @@ pub(super) fn plan(seed: Seed) -> Scenario {
     let kill = later(window(Fault::Kill, Target::AnyApi, 500), 1_600);
     let faults = pauses.into_iter().chain([flush, kill]).collect();
     let stage = Stage::new("ledger_behind");
-    let operator = Operator { cuts: 24, ..stage.mix.operator };
+    let operator = Operator { cuts: 48, ..stage.mix.operator };
     let mix = Mix { cancels: 0.3, operator, ..stage.mix };
     let promises = Promises { audit_every_ms: UNAUDITED_MS, ..stage.promises };
-    Stage { mix, promises, faults, supply: 0.6, ..stage }.scenario(seed)
+    Stage { mix, promises, faults, supply: 0.55, ..stage }.scenario(seed)
 }
 
 fn later(window: FaultWindow, by_ms: u64) -> FaultWindow {
