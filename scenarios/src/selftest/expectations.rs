@@ -118,6 +118,7 @@ pub const TABLE: &[Expectation] = &[
     line("one_ledger_row_per_item", "expiry_race", &[OUTBOX, TRANSITIONS]),
     line("restock_redis_first", "restock_refused", &[OVERSELL, EQUAL]),
     line("alert_on_ratio", "redis_partition", &[ALERTS]).whole(),
+    line("no_session_timeout", "forgotten_session", &[RECOVERS, LOCKS]).whole(),
     line("same_epoch_installed_twice", "redis_data_loss", &[OVERSELL, EPOCH]),
     line("epoch_checked_without_lock", "slow_rebuilds", &[OVERSELL]),
     line("base_before_barrier", "slow_rebuilds", &[OVERSELL]),
@@ -131,10 +132,6 @@ pub const TABLE: &[Expectation] = &[
 pub const NOT_TESTED: &[(&str, &str)] = &[
     ("install_after_unknown_commit", "shows only where two Redis processes answer at the same time"),
     ("keys_built_in_script", "needs a Redis Cluster in the stack: on one server every key is local"),
-    (
-        "no_session_timeout",
-        "shows while a process stands still; what others wait meanwhile is no claim, and both builds are well behind it",
-    ),
     ("quantity_unchecked", "the clients of the load send no quantity that the contract forbids"),
     ("resolve_on_replica", "needs a MySQL replica that lags in the stack"),
 ];

@@ -91,6 +91,11 @@ impl Running {
         });
     }
 
+    /// Ends its standard input, which must be a pipe.
+    pub(crate) fn close_input(&mut self) {
+        drop(self.child.stdin.take().expect("a pipe to the program"));
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
     }
