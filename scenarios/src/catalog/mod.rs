@@ -1,5 +1,6 @@
 //! Every scenario by name. A file each, named for what it does to the service.
 
+mod api_crash;
 mod bad_message;
 mod cancel_then_sell;
 mod cart_contention;
@@ -159,6 +160,12 @@ pub const CATALOG: &[Entry] = &[
         shows: "an api process stands still for longer than its clients wait",
         promises: WITHIN_5_S,
         plan: paused_process::plan,
+    },
+    Entry {
+        name: "api_crash",
+        shows: "an api process dies between the steps of its orders",
+        promises: WITHIN_5_S,
+        plan: api_crash::plan,
     },
     Entry {
         name: "crash_matrix",
