@@ -1,5 +1,6 @@
 //! Every scenario by name. A file each, named for what it does to the service.
 
+mod api_crash;
 mod bad_message;
 mod cancel_then_sell;
 mod cart_contention;
@@ -9,6 +10,7 @@ mod crash_matrix;
 mod deduct_worker_crash;
 mod deduct_worker_pause;
 mod degrade_behind;
+mod delta_reply_lost;
 mod duplicate_requests;
 mod everything;
 mod expiry_race;
@@ -163,6 +165,12 @@ pub const CATALOG: &[Entry] = &[
         plan: paused_process::plan,
     },
     Entry {
+        name: "api_crash",
+        shows: "an api process dies between the steps of its orders",
+        promises: WITHIN_5_S,
+        plan: api_crash::plan,
+    },
+    Entry {
         name: "crash_matrix",
         shows: "at every named step of the protocol: the process killed, the reply lost, the connection cut",
         promises: WITHIN_5_S,
@@ -191,6 +199,12 @@ pub const CATALOG: &[Entry] = &[
         shows: "units are given back and the reply is lost",
         promises: WITHIN_5_S,
         plan: rollback_reply_lost::plan,
+    },
+    Entry {
+        name: "delta_reply_lost",
+        shows: "units of cancelled orders are added and the reply is lost",
+        promises: WITHIN_5_S,
+        plan: delta_reply_lost::plan,
     },
     Entry {
         name: "late_pre_deduct",
