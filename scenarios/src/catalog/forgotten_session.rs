@@ -6,13 +6,15 @@ use harness::scenario::faults::{Fault, FaultWindow, PointAction, Target};
 use harness::seed::Seed;
 
 use super::points::at_point;
-use super::stage::{Stage, window};
+use super::stage::{FAULT_AT_MS, Stage, window};
 
 /// MySQL ends an idle session after ten seconds; then what waited for it has to be rebuilt.
 const RECOVERY_MS: u64 = 15_000;
 
 pub(super) fn plan(seed: Seed) -> Scenario {
-    let forgotten = at_point("commit_held", PointAction::Forget, Target::Api(1));
+    // A COMMIT passes every few milliseconds: the point is hit when it is armed, and the baseline must be whole by then.
+    let begins = FAULT_AT_MS + 100;
+    let forgotten = FaultWindow { start_ms: (begins, begins), ..at_point("commit_held", PointAction::Forget, Target::Api(1)) };
     let flush = window(Fault::RedisFlush, Target::Redis, 200);
     let behind = forgotten.latest_end_ms();
     let flush = FaultWindow { start_ms: (behind, behind), recovery_ms: Some(RECOVERY_MS), ..flush };
