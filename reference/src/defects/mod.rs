@@ -97,7 +97,7 @@ defects! {
     CartRollbackPerItem = "cart_rollback_per_item";
     /// Balances are moved in any order, and what a deadlock interrupts goes on where it stopped.
     DeadlockRetryRepeatsHalf = "deadlock_retry_repeats_half";
-    /// The stock is looked at before the order's own reservation.
+    /// The stock is looked at before the order that stands and before its reservation.
     SoldOutBeforeRecord = "sold_out_before_record";
     /// Nobody remembers which increases were applied.
     DeltaWithoutMarker = "delta_without_marker";

@@ -75,7 +75,7 @@ impl Flow {
 
     async fn create_within(&self, request: Arc<OrderRequest>, repeated: bool, deadline: Deadline) -> Result<Created, Refusal> {
         #[cfg(feature = "defects")]
-        let repeated = repeated && !planted(Defect::RetryTakesAgain);
+        let repeated = repeated && !planted(Defect::RetryTakesAgain) && !planted(Defect::SoldOutBeforeRecord);
         if repeated {
             if let Some(stored) = self.ledger.order(request.order()).await? {
                 return answer_from(&request, stored);

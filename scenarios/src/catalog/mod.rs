@@ -9,6 +9,7 @@ mod crash_matrix;
 mod deduct_worker_crash;
 mod deduct_worker_pause;
 mod degrade_behind;
+mod delta_reply_lost;
 mod duplicate_requests;
 mod everything;
 mod expiry_race;
@@ -191,6 +192,12 @@ pub const CATALOG: &[Entry] = &[
         shows: "units are given back and the reply is lost",
         promises: WITHIN_5_S,
         plan: rollback_reply_lost::plan,
+    },
+    Entry {
+        name: "delta_reply_lost",
+        shows: "units of cancelled orders are added and the reply is lost",
+        promises: WITHIN_5_S,
+        plan: delta_reply_lost::plan,
     },
     Entry {
         name: "late_pre_deduct",
