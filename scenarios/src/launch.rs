@@ -100,8 +100,10 @@ impl Runner {
         if let Some(live) = progress.into_live() {
             self.runtime.block_on(live.end());
         }
-        // The list is for looking at: without it the run is no less judged.
-        if let Err(error) = index::write(&request.reports) {
+        // The list is for looking at: without it the run is no less judged. What was refused before anything began has made no folder.
+        if request.reports.is_dir()
+            && let Err(error) = index::write(&request.reports)
+        {
             entry::eprintln_plain(&format!("the list of all runs was not written: {error}"));
         }
         result

@@ -1,8 +1,8 @@
 //! Faults in a real sale: each bites, heals, leaves nothing, and the service keeps its promises.
 
-use harness::history::operation::{History, Timed};
+use harness::history::operation::{History, Operation, Timed};
 use harness::history::pairing::read_history;
-use harness::history::record::{FaultMark, FaultStep};
+use harness::history::record::{FaultMark, FaultStep, Function};
 use harness::invariants::Verdict;
 use harness::run::{self, Judged, Reading, RunRequest, Watch};
 use harness::scenario::faults::{Fault, PointAction, Store, Target};
@@ -206,6 +206,25 @@ fn a_process_killed_at_a_named_step_leaves_a_half_state_that_is_settled() {
     assert_eq!(run.1.points.len(), 6, "{:#?}", run.1.points);
     for point in &run.1.points {
         assert!(!point.what.orders.is_empty(), "{point:?}");
+    }
+}
+
+#[test]
+fn an_order_whose_answer_was_never_sent_is_durable_and_its_client_in_doubt() {
+    let unsent = |action| Fault::Point { point: "committed_reply_unsent".to_owned(), nth: 2, action };
+    let run = sale(
+        "unsent",
+        vec![
+            window_of_point(unsent(PointAction::Kill), Target::Api(1), 1_500),
+            window_of_point(unsent(PointAction::DropReply), Target::Api(2), 4_000),
+            window_of_point(unsent(PointAction::CutBefore), Target::Api(2), 6_500),
+        ],
+    );
+    bit_and_healed(&run, 3);
+    for point in &run.1.points {
+        let order = point.what.orders.first().expect("the reply is about an order");
+        let doubtful = |op: &Operation| op.function == Function::CreateOrder && *op.order == **order && !op.is_ok();
+        assert!(run.1.operations.iter().any(doubtful), "{order} was answered: {point:?}");
     }
 }
 

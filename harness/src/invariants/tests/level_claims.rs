@@ -120,10 +120,10 @@ fn an_alert_knows_nothing_of_what_went_with_the_process_before() {
     let mut evidence = clean_run();
     for at_s in (10..=200).step_by(10) {
         sample(&mut evidence, at_s, PRE_DEDUCT.0, "api-1", at_s * 10);
-        sample(&mut evidence, at_s, PRE_DEDUCT.1, "api-1", at_s.clamp(100, 140) * 2);
-        sample(&mut evidence, at_s, "alert", "HoldfastPreDeductErrors@api-1", u64::from((110..=140).contains(&at_s)));
+        sample(&mut evidence, at_s, PRE_DEDUCT.1, "api-1", (at_s.clamp(100, 140) - 100) * 2);
+        sample(&mut evidence, at_s, "alert", "HoldfastPreDeductErrors@api-1", u64::from((120..=140).contains(&at_s)));
     }
-    trips_on(&evidence, "alerts_match_history", "was off at 160.000 s, its threshold was passed");
+    trips_on(&evidence, "alerts_match_history", "was off at 150.000 s, its threshold was passed");
     let what = ProcMark { role: "api-1".to_owned(), pid: 1, step: ProcStep::Started, detail: String::new() };
     evidence.history.processes.push(Timed { at: Offset::from_millis(145_000), what });
     assert!(judged(&evidence, "alerts_match_history").verdict.is_held());
