@@ -30,8 +30,11 @@
     }
     put(page);
     // The report of the run that has ended is the last page.
-    if (page.documentElement.hasAttribute("data-live")) setTimeout(look, pause);
+    if (page.documentElement.hasAttribute("data-live")) wait();
   };
-  state("Asked again every " + pause / 1_000 + " s.");
-  setTimeout(look, pause);
+  const wait = () => {
+    state("This page asks for what is new every " + pause / 1_000 + " s.");
+    setTimeout(look, pause);
+  };
+  wait();
 })();

@@ -1,7 +1,7 @@
 //! `--live`: the report of a run while it goes on, served on loopback.
 //!
 //! In: the folder of a run. Out: a page at a free port of 127.0.0.1, made anew from what is on record when somebody asks for it. Nobody who
-//! does not ask pays for it: measuring takes the cores that the service has too, so it is done at most a twentieth of the time.
+//! does not ask pays for it: measuring takes the cores that the service has too, so it is done at most a tenth of the time.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use crate::series::now;
 /// A page is not made anew sooner than this after the last one ...
 const FRESH: Duration = Duration::from_secs(1);
 /// ... and than this many times what making it took.
-const REST: u32 = 20;
+const REST: u32 = 10;
 /// How long the report of an ended run is kept for somebody who watches; the page asks every two seconds.
 const LAST_LOOK: Duration = Duration::from_secs(4);
 

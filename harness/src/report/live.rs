@@ -3,7 +3,7 @@
 //! In: the plan and what is on record so far. Out: the page of [`html`](super::html) with what can be measured by now. Nothing is judged:
 //! a claim is only true of a run that has ended.
 
-use super::figures::{count, rate};
+use super::figures::count;
 use super::reload::told_identity;
 use super::{OutcomeClass, Report, ReportError, RunOutcome, SCHEMA_VERSION, coverage, html};
 use crate::history::operation::History;
@@ -45,7 +45,7 @@ fn sentence(evidence: &Evidence, measurements: &Measurements) -> String {
     let due: u64 = measurements.buckets.iter().map(|bucket| bucket.offered).sum();
     let faults: Vec<&str> = standing.faults().collect();
     let faults = if faults.is_empty() { "no fault".to_owned() } else { faults.join(", ") };
-    let backlog = standing.backlog().map_or_else(|| "not read".to_owned(), rate);
+    let backlog = standing.backlog().map_or_else(|| "not read".to_owned(), |messages| format!("{messages:.0}"));
     let planned = count(evidence.plan.arrivals.len() as u64);
     format!(
         "Phase {phase} at {}. {} of {planned} arrivals were due. In force: {faults}. Backlog: {backlog}.",

@@ -109,7 +109,7 @@ fn the_page_of_a_run_that_goes_on_has_figures_and_no_verdict() {
     assert!(page.contains("data-live") && page.contains(r#"<span class="class">running</span>"#));
     assert!(
         page.contains("Phase baseline at ")
-            && page.contains("10,000 of 10,000 arrivals were due. In force: no fault. Backlog: 12.0.")
+            && page.contains("10,000 of 10,000 arrivals were due. In force: no fault. Backlog: 12.")
     );
     for word in ["<h2>Claims", "<h2>Not tested", "exit code", "was cut off"] {
         assert!(!page.contains(word), "{word}");
