@@ -16,7 +16,6 @@ mod everything;
 mod expiry_race;
 mod forgotten_session;
 mod hot_keys;
-mod increase_reply_lost;
 mod late_pre_deduct;
 mod ledger_behind;
 mod mysql_lock_wait;
@@ -181,12 +180,6 @@ pub const CATALOG: &[Entry] = &[
         shows: "an api process dies at each step of an order",
         promises: WITHIN_5_S,
         plan: order_crash::plan,
-    },
-    Entry {
-        name: "increase_reply_lost",
-        shows: "units that come back are added and the reply is lost",
-        promises: WITHIN_5_S,
-        plan: increase_reply_lost::plan,
     },
     Entry {
         name: "commit_reply_lost",

@@ -92,7 +92,7 @@ pub const TABLE: &[Expectation] = &[
     line("cart_rollback_per_item", "cart_contention", &[CARTS, EQUAL, AUDITS]),
     line("deadlock_retry_repeats_half", "cart_contention", &[LEDGER, CARTS]),
     line("sold_out_before_record", "duplicate_requests", &[ONCE, FALSE_SOLD_OUT, LOCKS]),
-    line("delta_without_marker", "increase_reply_lost", &[EQUAL, AUDITS]),
+    line("delta_without_marker", "delta_reply_lost", &[EQUAL, AUDITS]),
     line("stale_redis_trusted", "redis_stale_restore", &[OVERSELL, EPOCH, EQUAL]),
     line("epoch_not_checked", "stock_cut_during_sale", &[OVERSELL, EPOCH]),
     // Ledger, workers, rebuild
