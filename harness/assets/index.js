@@ -24,14 +24,16 @@
   const draw = () => {
     const palette = dark.matches ? palettes.dark : palettes.light;
     const shown = runs.filter((run) => fits(run, chosen()));
-    const when = (place) => (shown[place] ? shown[place].scenario + ", " + shown[place].run_id : "");
+    const when = (place) => (shown[place] ? shown[place].scenario + ", " + shown[place].run_id + ", commit " + shown[place].commit.slice(0, 12) : "");
+    // A line between runs of different scenarios would tell of a change that there was not.
+    const alike = new Set(shown.map((run) => run.scenario)).size < 2;
     plots.forEach((plot) => plot.destroy());
     plots = trends.map(([id, curves]) => {
       const place = document.getElementById(id);
       const axis = (more) => ({ stroke: palette.ink, font, grid: { stroke: palette.grid, width: 1 }, ticks: { stroke: palette.grid, width: 1 }, ...more });
       const columns = [shown.map((_, at) => at + 1), ...curves.map(([, name, factor]) => shown.map((run) => (run[name] == null ? null : run[name] * factor)))];
       const series = curves.map(([label], at) => ({
-        label, stroke: at ? palette.orange : palette.blue, dash: at ? [8, 3] : undefined, width: 1.5, spanGaps: true,
+        label, stroke: at ? palette.orange : palette.blue, dash: at ? [8, 3] : undefined, width: alike ? 1.5 : 0, spanGaps: true,
         points: { show: true, size: 6 }, value: (_, value) => number(value),
       }));
       return new uPlot({

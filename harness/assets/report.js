@@ -1,7 +1,7 @@
 // Draws the plots of a report from the data that the page carries. Needs uPlot; reaches for nothing outside the page.
 (() => {
   "use strict";
-  const data = JSON.parse(document.getElementById("charts").textContent);
+  let data;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const palettes = {
     light: {
@@ -96,16 +96,52 @@
   // A logarithm knows no zero.
   const positive = (values) => values.map((value) => (value == null ? null : Math.max(value, 0.001)));
   const line = (label, stroke, value, more) => ({ label, stroke, value, width: 1.5, spanGaps: false, points: { size: 4 }, ...more });
-  const cursor = { sync: { key: "time", scales: ["x", null] }, drag: { x: true, y: false }, points: { size: 6 } };
+  const cursor = {
+    sync: { key: "time", scales: ["x", null] }, drag: { x: true, y: false }, points: { size: 6 },
+    // Left to itself, each plot would go back to where its own curves begin.
+    bind: { dblclick: () => () => show(...ends) },
+  };
 
   // Every plot over time begins and ends where the run does, so that they can be read one below the other.
-  const times = [data.at, ...data.readings.flatMap((plot) => plot.series.map((curve) => curve.at))].flatMap((column) => [column[0], column[column.length - 1]]);
-  const ends = [Math.min(...times.filter(Number.isFinite)), Math.max(...times.filter(Number.isFinite))];
-  const whole = { time: false, range: (_, low, high) => (ends[1] > ends[0] ? ends : [low - 0.05, high + 0.05]) };
+  let ends;
+  // What is shown of the run; null is all of it.
+  let view = null;
+  const remember = { hooks: { setScale: [({ scales: { x } }, key) => {
+    if (key === "x" && x.min != null) view = x.min <= ends[0] && x.max >= ends[1] ? null : [x.min, x.max];
+  }] } };
+  const load = () => {
+    data = JSON.parse(document.getElementById("charts").textContent);
+    const times = [data.at, ...data.readings.flatMap((plot) => plot.series.map((curve) => curve.at))].flatMap((column) => [column[0], column[column.length - 1]]).filter(Number.isFinite);
+    const [first, last] = [Math.min(...times), Math.max(...times)];
+    ends = last > first ? [first, last] : [first - 0.05, first + 0.05];
+  };
+  const whole = { time: false, range: (_, low, high) => (high > low ? [low, high] : ends) };
+
+  // Counter-examples at their instant: links, so that mouse and keyboard reach their stories alike. Those of one bucket share a link to the first.
+  const flags = () => {
+    const links = [];
+    return {
+      hooks: {
+        init: [(plot) => Object.values(Object.groupBy(data.flags, ({ at: when }) => Math.round(when * 10))).forEach((group) => {
+          const [{ at: when, what, story }] = group;
+          const more = group.length > 1 ? ", and " + (group.length - 1) + " more" : "";
+          const link = Object.assign(document.createElement("a"), { className: "flag", href: "#" + story, title: number(when, 3) + " s, " + what + more });
+          link.setAttribute("aria-label", "violation at " + link.title);
+          plot.over.append(link);
+          links.push([when, link]);
+        })],
+        draw: [(plot) => links.forEach(([when, link]) => {
+          const left = plot.valToPos(when, "x");
+          link.hidden = !(left >= 0 && left <= plot.over.clientWidth);
+          link.style.left = left + "px";
+        })],
+      },
+    };
+  };
 
   const latencyPlot = (palette, size) => ({
     options: {
-      ...size, cursor, plugins: [bands(palette), budgetLine(palette, "right")],
+      ...size, cursor, plugins: [bands(palette), budgetLine(palette, "right"), flags(), remember],
       scales: { x: whole, y: { distr: 3, range: decades } },
       axes: [timeAxis(palette), logAxis(palette)],
       series: [
@@ -229,22 +265,74 @@
     };
   };
 
-  const places = [["#plot-latency", latencyPlot, 320], ["#plot-rates", ratesPlot, 280], ["#plot-spectrum", spectrumPlot, 320]];
-  if (data.heat.cells.length) places.push(["#plot-heat", heatPlot, 300]);
-  data.readings.forEach((plot) => places.push(['[data-reading="' + CSS.escape(plot.id) + '"]', readingPlot(plot), 200]));
+  const places = () => {
+    const fixed = [["#plot-latency", latencyPlot, 320], ["#plot-rates", ratesPlot, 280], ["#plot-heat", heatPlot, 300], ["#plot-spectrum", spectrumPlot, 320]];
+    const readings = data.readings.map((plot) => ['[data-reading="' + CSS.escape(plot.id) + '"]', readingPlot(plot), 200]);
+    return [...fixed.filter(([selector]) => selector !== "#plot-heat" || data.heat.cells.length), ...readings];
+  };
+
   let plots = [];
+  const overTime = () => plots.filter((plot) => plot.cursor.sync.key === "time");
+  const show = (from, to) => {
+    const [min, max] = [Math.max(from, ends[0]), Math.min(to, ends[1])];
+    if (max > min) overTime().forEach((plot) => plot.setScale("x", { min, max }));
+  };
+  // The values at a place of the data, on this plot and with it on all over time.
+  const read = (plot, index) => {
+    const at = Math.max(0, Math.min(index, plot.data[0].length - 1));
+    plot.setCursor({ left: plot.valToPos(plot.data[0][at], "x"), top: plot.over.clientHeight / 2 }, true, true);
+  };
+  const keys = (plot) => (event) => {
+    const here = plot.cursor.idx ?? 0;
+    const [from, to] = [plot.scales.x.min, plot.scales.x.max];
+    const middle = plot.data[0][here] ?? (from + to) / 2;
+    const zoomed = (factor) => show(middle - (middle - from) * factor, middle + (to - middle) * factor);
+    const act = {
+      ArrowLeft: () => read(plot, here - (event.shiftKey ? 10 : 1)),
+      ArrowRight: () => read(plot, here + (event.shiftKey ? 10 : 1)),
+      Home: () => read(plot, 0),
+      End: () => read(plot, plot.data[0].length - 1),
+      "+": () => zoomed(0.5), "=": () => zoomed(0.5), "-": () => zoomed(2), Escape: () => show(...ends),
+    }[event.key];
+    if (!act || event.ctrlKey || event.metaKey || event.altKey || !overTime().includes(plot)) return;
+    event.preventDefault();
+    act();
+  };
+
   const draw = (palette, width) => {
+    const shown = view;
     plots.forEach((plot) => plot.destroy());
-    plots = places.flatMap(([selector, make, height]) => {
+    plots = places().flatMap(([selector, make, height]) => {
       const place = document.querySelector(selector);
       if (!place) return [];
       const { options, columns } = make(palette, { width: width || place.clientWidth, height });
-      return [new uPlot(options, columns, place)];
+      const plot = new uPlot(options, columns, place);
+      // Without a value: a handler that returns false would take every other key, Tab among them, from the links inside.
+      place.onkeydown = (event) => {
+        if (event.target === place) keys(plot)(event);
+      };
+      return [plot];
     });
+    show(...(shown ?? ends));
   };
   const redraw = () => draw(dark.matches ? palettes.dark : palettes.light);
-  redraw();
-  document.querySelectorAll(".scripted").forEach((note) => (note.hidden = false));
+  const start = () => {
+    load();
+    redraw();
+    document.querySelectorAll(".scripted").forEach((note) => (note.hidden = false));
+  };
+  // A link to a story opens it.
+  const open = () => {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!(target instanceof HTMLDetailsElement)) return;
+    target.open = true;
+    target.scrollIntoView();
+  };
+  start();
+  open();
+  addEventListener("hashchange", open);
+  // The page of a running sale has new data.
+  document.addEventListener("holdfast:data", start);
   dark.addEventListener("change", redraw);
   addEventListener("beforeprint", () => draw(palettes.light, 680));
   addEventListener("afterprint", redraw);

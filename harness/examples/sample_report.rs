@@ -26,7 +26,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut findings = synthetic::all_held();
     let evidence = match argument(1, "held").as_str() {
         "cut_off" => synthetic::cut_off(operations),
-        "empty" => synthetic::evidence(0),
+        "empty" => {
+            findings.iter_mut().for_each(|finding| finding.verdict = Verdict::unknown("nothing was recorded"));
+            synthetic::evidence(0)
+        }
         "faulty" => {
             let evidence = report_broken::evidence(operations);
             findings = harness::invariants::judge(&evidence);
@@ -45,8 +48,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         _ => synthetic::evidence(operations),
     };
-    let identity = synthetic::identity();
+    let mut identity = synthetic::identity();
     let folder = RunFolder::create(Path::new(&argument(0, "target/sample-report")), &identity.scenario, 7, identity.wall_start_ms)?;
+    identity.run_id = folder.run_id();
     let measurements = measure(&evidence.plan, &evidence.history);
     let report = write_report(&folder, &evidence, &identity, findings, measurements)?;
     harness::report::index::write(Path::new(&argument(0, "target/sample-report")))?;

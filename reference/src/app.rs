@@ -99,6 +99,8 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<(), ServeE
     let ledger =
         patiently(deadline, &stop, || Ledger::open(config.ledger()), |error| matches!(error, LedgerError::Unsuitable(_))).await?;
     let flow = Flow::new(stock, ledger.clone(), Metrics::default(), config.flow());
+    #[cfg(feature = "defects")]
+    flow.warm_up().await;
     let limits = config.limits();
     let shared = Shared { flow: flow.clone(), admin_token, client_timeout: limits.client_timeout, alerts: Alerts::default() };
 

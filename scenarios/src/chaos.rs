@@ -11,13 +11,13 @@ use harness::run::{Write, judge_saved};
 use harness::seed::Seed;
 use harness::stack::Rig;
 
-use crate::catalog::{self, CATALOG, Entry};
+use crate::catalog::{self, CATALOG, Entry, Plan};
 use crate::launch::Runner;
 use crate::nightly::{Nightly, nightly};
 use crate::progress::put;
 use crate::replay::{Replay, replay};
 use crate::rig::{self, RigOptions};
-use crate::{differences, entry, launch, series};
+use crate::{differences, entry, launch, selftest, series};
 
 /// Scenarios by name, and saved runs judged again.
 ///
@@ -50,10 +50,27 @@ enum Command {
         /// Further argument of every service process; may be given again
         #[arg(long = "service-arg", value_name = "ARG", allow_hyphen_values = true)]
         service_args: Vec<String>,
+        /// Less load before, between and behind the faults: what is right is judged, recovery and percentiles are not
+        #[arg(long)]
+        short: bool,
+        /// End as after Ctrl-C when standard input ends, so that a run does not outlive what started it
+        #[arg(long, hide = true)]
+        until_input_ends: bool,
         /// What the runs stand on
         #[command(flatten)]
         rig: RigOptions,
+        /// Serve the report on a free port of 127.0.0.1 while a run goes on; measuring for it takes some of the machine
+        #[arg(long)]
+        live: bool,
     },
+    /// Runs the service with one planted defect after another and writes which claims find it: reports/selftest.html, .json and .md
+    ///
+    /// Exit codes: 0 every defect was killed and every clean control held, 1 a control was violated or a defect was not killed, 3 something
+    /// stayed unknown, 130 interrupted
+    Selftest(selftest::Options),
+    /// Lists the defects that are planted in this build
+    #[cfg(feature = "defects")]
+    Defects,
     /// Runs the catalog again and again with fresh seeds; keeps every run that is not held, and writes reports/nightly.md
     Nightly {
         /// No run begins after so many minutes
@@ -117,7 +134,13 @@ pub fn main() -> ExitCode {
     }
     match Arguments::parse().command {
         Command::List => list(),
-        Command::Run { names, seed, reports, service_args, rig } => run(&names, seed, reports, &rig.rig(service_args)),
+        Command::Run { names, seed, reports, service_args, short, until_input_ends, rig, live } => {
+            let plan = if short { Plan::Short } else { Plan::Whole };
+            run(&names, seed, &Options { reports, rig: rig.rig(service_args), plan, until_input_ends, live })
+        }
+        Command::Selftest(options) => selftest::selftest(&options),
+        #[cfg(feature = "defects")]
+        Command::Defects => defects(),
         Command::Nightly { minutes, seed, reports, rig } => {
             let (time, seed) = (Duration::from_secs(minutes * 60), seed.unwrap_or_else(entry::fresh_seed));
             nightly(&Nightly { time, seed, reports, rig: rig.rig(Vec::new()) })
@@ -136,32 +159,53 @@ fn list() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn run(names: &[String], seed: Option<Seed>, reports: PathBuf, rig: &Rig) -> ExitCode {
+#[cfg(feature = "defects")]
+fn defects() -> ExitCode {
+    for defect in reference::defects::Defect::ALL {
+        put(&format!("{:<36} {}\n", defect.name(), defect.mistake()));
+    }
+    ExitCode::SUCCESS
+}
+
+/// What all runs of one `chaos run` share.
+struct Options {
+    reports: PathBuf,
+    rig: Rig,
+    plan: Plan,
+    until_input_ends: bool,
+    live: bool,
+}
+
+fn run(names: &[String], seed: Option<Seed>, options: &Options) -> ExitCode {
     let seed = seed.unwrap_or_else(entry::fresh_seed);
-    let entries = match chosen(names, seed, rig) {
+    let entries = match chosen(names, seed, &options.rig) {
         Ok(entries) => entries,
         Err(why) => return launch::fail(OutcomeClass::Usage, &why),
     };
-    if let [only] = entries.as_slice() {
-        let launch = launch::Launch {
-            scenario: (only.plan)(seed),
-            saved: None,
-            rig: rig.clone(),
-            reports,
-            command: entry::repeat_command(PROGRAM, seed),
-        };
-        return launch::run_one(launch);
-    }
     let runner = match Runner::start() {
-        Ok(runner) => runner,
+        Ok(runner) => runner.live(options.live),
         Err(error) => return launch::fail(OutcomeClass::RigFailed, &format!("start the runtime: {error}")),
     };
+    if options.until_input_ends {
+        runner.stop_when_input_ends();
+    }
+    if let [only] = entries.as_slice() {
+        let launch = launch::Launch {
+            scenario: options.plan.of(only, seed),
+            saved: None,
+            rig: options.rig.clone(),
+            reports: options.reports.clone(),
+            command: entry::repeat_command(PROGRAM, seed),
+        };
+        return launch::run_on(&runner, launch);
+    }
     let mut ended = Vec::new();
     for entry in entries {
         if runner.is_stopped() {
             break;
         }
-        ended.push(series::run_entry(&runner, entry, seed, &reports, rig));
+        let plan = (options.plan, seed);
+        ended.push(series::run_entry(&runner, entry, plan, &options.reports, &options.rig));
     }
     series::close(&runner, &ended)
 }

@@ -118,6 +118,9 @@ pub struct FlashSaleArgs {
     /// Folder of the reports
     #[arg(long, default_value = "reports", value_name = "DIR")]
     pub reports: PathBuf,
+    /// Serve the report on a free port of 127.0.0.1 while the run goes on; measuring for it takes some of the machine
+    #[arg(long)]
+    pub live: bool,
 }
 
 impl FlashSaleArgs {

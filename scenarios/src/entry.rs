@@ -32,14 +32,28 @@ pub fn serve_if_asked() -> Option<ExitCode> {
 }
 
 /// How the harness starts the service: this binary again. `/proc/<pid>/exe` keeps naming the running image after a rebuild; `self` would
-/// not do, because a shell stands between this process and the service while it starts.
+/// not do, because a shell stands between this process and the service while it starts. `arguments` are those that the service will get.
 ///
 /// # Errors
 /// The system cannot tell which program runs.
-pub fn service_command() -> std::io::Result<ServiceCommand> {
+pub fn service_command(arguments: &[String]) -> std::io::Result<ServiceCommand> {
     let own = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
     let program = if own.exists() { own } else { std::env::current_exe()? };
-    Ok(ServiceCommand { program, leading: vec![SERVICE.to_owned()] })
+    Ok(ServiceCommand { program, leading: vec![SERVICE.to_owned()], scripts: planted_scripts(arguments) })
+}
+
+/// The scripts of a service with these arguments that are not as they should be.
+#[cfg(feature = "defects")]
+fn planted_scripts(arguments: &[String]) -> Vec<(String, String)> {
+    let names = arguments.iter().filter_map(|argument| argument.strip_prefix("--defects=")).flat_map(|names| names.split(','));
+    // A name that is none is refused by the service itself.
+    let defects: Vec<_> = names.filter_map(|name| name.parse().ok()).collect();
+    reference::defects::scripts::texts(&defects)
+}
+
+#[cfg(not(feature = "defects"))]
+const fn planted_scripts(_arguments: &[String]) -> Vec<(String, String)> {
+    Vec::new()
 }
 
 /// A token that is cancelled by the first SIGINT or SIGTERM. A second one ends the program at once; the watchdog cleans up.
@@ -84,8 +98,11 @@ pub fn source_commit() -> String {
 /// The command line that repeats a run: the options as given, with the seed.
 #[must_use]
 pub fn repeat_command(program: &str, seed: harness::seed::Seed) -> String {
-    let given: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // Whether somebody watched makes no other run.
+    let given: Vec<OsString> = std::env::args_os().skip(1).filter(|word| word != "--live").collect();
     let mut words: Vec<String> = given.iter().map(|word| quoted(&word.to_string_lossy())).collect();
+    // How a program starts a run is nothing that a person repeats.
+    words.retain(|word| word != "--until-input-ends");
     if !words.iter().any(|word| word == "--seed" || word.starts_with("--seed=")) {
         words.push(format!("--seed {seed}"));
     }

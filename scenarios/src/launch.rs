@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::entry;
+use crate::live::Live;
 use crate::progress::{ProgressLine, put};
 
 /// What to run.
@@ -34,6 +35,7 @@ pub struct Launch {
 pub struct Runner {
     runtime: Runtime,
     stop: CancellationToken,
+    live: bool,
 }
 
 impl Runner {
@@ -48,7 +50,14 @@ impl Runner {
             let _inside = runtime.enter();
             entry::stop_on_signal()?
         };
-        Ok(Self { runtime, stop })
+        Ok(Self { runtime, stop, live: false })
+    }
+
+    /// Whether every run shows its report on loopback while it goes on.
+    #[must_use]
+    pub const fn live(mut self, live: bool) -> Self {
+        self.live = live;
+        self
     }
 
     /// Whether somebody asked to stop.
@@ -57,24 +66,40 @@ impl Runner {
         self.stop.is_cancelled()
     }
 
+    /// Stops, as after Ctrl-C, when standard input ends: whoever holds its other end is gone, or wants the run to end.
+    pub fn stop_when_input_ends(&self) {
+        let stop = self.stop.clone();
+        let wait = move || {
+            // An input that cannot be read has ended as well.
+            let _read = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            stop.cancel();
+        };
+        if let Err(error) = std::thread::Builder::new().name("input".to_owned()).spawn(wait) {
+            entry::eprintln_plain(&format!("the end of standard input is not watched for: {error}"));
+        }
+    }
+
     /// Runs one scenario, with its progress on standard output.
     ///
     /// # Errors
     /// There is no verdict.
     pub fn run(&self, launch: Launch) -> Result<Judged, RunError> {
         put(&format!("scenario {}  seed {}  repeat with: {}\n", launch.scenario.name, launch.scenario.seed, launch.command));
-        let progress = ProgressLine::default();
+        let progress = ProgressLine::new(self.show()?);
         let request = RunRequest {
             scenario: launch.scenario,
             saved: launch.saved,
+            service: entry::service_command(&launch.rig.service_args).map_err(|error| RunError::Thread(error.to_string()))?,
             rig: launch.rig,
-            service: entry::service_command().map_err(|error| RunError::Thread(error.to_string()))?,
             reports: launch.reports,
             command: launch.command,
             commit: entry::source_commit(),
         };
         let result = self.runtime.block_on(run::run(&request, &progress, &self.stop));
         progress.close();
+        if let Some(live) = progress.into_live() {
+            self.runtime.block_on(live.end());
+        }
         // The list is for looking at: without it the run is no less judged. What was refused before anything began has made no folder.
         if request.reports.is_dir()
             && let Err(error) = index::write(&request.reports)
@@ -83,15 +108,31 @@ impl Runner {
         }
         result
     }
+
+    /// The page of a run that is to be watched, and where it is, in one line.
+    fn show(&self) -> Result<Option<Live>, RunError> {
+        if !self.live {
+            return Ok(None);
+        }
+        let live = self.runtime.block_on(Live::start()).map_err(|error| RunError::Thread(format!("serve the page: {error}")))?;
+        put(&format!("live         {}\n", live.url()));
+        Ok(Some(live))
+    }
 }
 
 /// Runs it and prints what came of it. The exit code is that of the outcome.
 #[must_use]
-pub fn run_one(launch: Launch) -> ExitCode {
+pub fn run_one(launch: Launch, live: bool) -> ExitCode {
     let runner = match Runner::start() {
-        Ok(runner) => runner,
+        Ok(runner) => runner.live(live),
         Err(error) => return fail(OutcomeClass::RigFailed, &format!("start the runtime: {error}")),
     };
+    run_on(&runner, launch)
+}
+
+/// [`run_one`] on a runner that is there already.
+#[must_use]
+pub fn run_on(runner: &Runner, launch: Launch) -> ExitCode {
     match runner.run(launch) {
         Ok(judged) => show(&judged),
         Err(error) => fail(class_of(&error), &error.to_string()),

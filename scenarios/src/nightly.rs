@@ -12,7 +12,7 @@ use harness::report::folder::RunFolder;
 use harness::seed::Seed;
 use harness::stack::Rig;
 
-use crate::catalog::CATALOG;
+use crate::catalog::{CATALOG, Plan};
 use crate::launch::{self, Runner};
 use crate::progress::put;
 use crate::series::{self, Ended};
@@ -52,7 +52,7 @@ pub fn nightly(options: &Nightly) -> ExitCode {
             break;
         }
         let seed = Seed(options.seed.0.wrapping_add(number as u64));
-        let mut run = series::run_entry(&runner, entry, seed, &options.reports, &options.rig);
+        let mut run = series::run_entry(&runner, entry, (Plan::Whole, seed), &options.reports, &options.rig);
         if run.class == OutcomeClass::Held {
             discard(&mut run);
         }

@@ -11,7 +11,7 @@ use harness::run::Judged;
 use harness::seed::Seed;
 use harness::stack::Rig;
 
-use crate::catalog::Entry;
+use crate::catalog::{Entry, Plan};
 use crate::launch::{self, Launch, Runner};
 use crate::progress::put;
 use crate::rig;
@@ -73,9 +73,10 @@ pub fn carried<'a>(entries: impl IntoIterator<Item = &'a Entry>, seed: Seed, rig
 }
 
 /// Runs one entry of the catalog with a seed and says in one line what came of it. A run that failed without a verdict counts as well.
-pub fn run_entry(runner: &Runner, entry: &Entry, seed: Seed, reports: &Path, rig: &Rig) -> Ended {
-    let command = format!("cargo run --release --bin chaos -- run {} --seed {seed}{}", entry.name, rig::words(rig));
-    let launch = Launch { scenario: (entry.plan)(seed), saved: None, rig: rig.clone(), reports: reports.to_owned(), command };
+pub fn run_entry(runner: &Runner, entry: &Entry, (plan, seed): (Plan, Seed), reports: &Path, rig: &Rig) -> Ended {
+    let short = if plan == Plan::Short { " --short" } else { "" };
+    let command = format!("cargo run --release --bin chaos -- run {} --seed {seed}{short}{}", entry.name, rig::words(rig));
+    let launch = Launch { scenario: plan.of(entry, seed), saved: None, rig: rig.clone(), reports: reports.to_owned(), command };
     run_launch(runner, launch)
 }
 

@@ -17,6 +17,9 @@ use crate::target::ledger;
 const STRANGERS: usize = 12;
 const LEAST_CONNECTIONS: u64 = 10;
 
+/// Longest wait until the service has given up what it can never settle.
+const GIVEN_UP_WITHIN: Duration = Duration::from_secs(5);
+
 /// A fault of MySQL in force.
 pub(super) struct MysqlFault {
     control: MySqlConnection,
@@ -29,6 +32,7 @@ enum Harm {
     RowLock { holder: MySqlConnection, holder_id: i64 },
     Connections { strangers: Vec<MySqlConnection>, limit: u64, before: i64 },
     CommitStall { holder: MySqlConnection, release: &'static str },
+    BadMessage,
 }
 
 /// Where the server is reached: with all rights, and as the service.
@@ -111,6 +115,16 @@ impl MysqlFault {
         Ok((Self { control, service_url: urls.service, harm: Harm::CommitStall { holder, release } }, statement.to_owned()))
     }
 
+    /// Puts a message of `item` into the outbox that belongs to no order.
+    pub(super) async fn put_message(urls: Urls, item: ItemId, max: Duration, begun: &Begun) -> Result<(Self, String), FaultError> {
+        let mut control = open(&urls.own, max).await?;
+        begun.now();
+        let put =
+            sqlx::query(ledger::PUT_BAD_MESSAGE).bind(item.store).bind(item.product).bind(item.sku).execute(&mut control).await;
+        put.map_err(FaultError::of("put a message into the outbox"))?;
+        Ok((Self { control, service_url: urls.service, harm: Harm::BadMessage }, "a message without an order".to_owned()))
+    }
+
     /// Proof that it has an effect, once there is some.
     pub(super) async fn bit(&mut self) -> Result<Option<String>, FaultError> {
         match &self.harm {
@@ -126,6 +140,10 @@ impl MysqlFault {
             Harm::CommitStall { .. } => {
                 let waiting = number(&mut self.control, WAITING).await?;
                 Ok((waiting > 0).then(|| format!("{waiting} statements wait for the lock of a backup")))
+            }
+            Harm::BadMessage => {
+                let given_up = number(&mut self.control, ledger::BAD_MESSAGES_GIVEN_UP).await?;
+                Ok((given_up > 0).then(|| "the service met it and gave it up".to_owned()))
             }
         }
     }
@@ -157,6 +175,19 @@ impl MysqlFault {
                 run(&mut holder, release).await?;
                 close(holder).await?;
                 Ok(format!("{release}; commits go on"))
+            }
+            Harm::BadMessage => {
+                // What is not given up in time is the service's: it stays where it is.
+                let given_up = tokio::time::timeout(GIVEN_UP_WITHIN, async {
+                    while number(&mut control, ledger::BAD_MESSAGES_GIVEN_UP).await? == 0 {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    run(&mut control, ledger::REMOVE_BAD_MESSAGES).await
+                });
+                match given_up.await {
+                    Ok(removed) => removed.map(|()| "it was given up, and is taken away".to_owned()),
+                    Err(_) => Ok(format!("it was not given up within {GIVEN_UP_WITHIN:?}, and stays")),
+                }
             }
         }
     }

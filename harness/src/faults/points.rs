@@ -74,6 +74,7 @@ impl<'a> Watch<'a> {
             PointAction::DropReply => OnHit::Do(Decision::DropReply),
             PointAction::CutBefore => OnHit::Do(Decision::CutBefore),
             PointAction::Reset => OnHit::Do(Decision::Reset),
+            PointAction::Forget => OnHit::Do(Decision::Forget),
             PointAction::Stall => OnHit::Do(Decision::Stall(Duration::from_millis(window.duration_ms))),
         };
         let trigger = Trigger {
@@ -176,6 +177,7 @@ impl PointFault<'_> {
         let Some(connection) = counters.connections.iter().find(|one| one.number == number) else { return Ok(None) };
         let dropped = connection.upstream.dropped + connection.downstream.dropped;
         Ok(match (self.action, connection.ended) {
+            (PointAction::Forget, Some((End::Forgotten, _))) => Some(format!("connection {number} was forgotten")),
             (PointAction::Reset, Some((End::Reset, _))) => Some(format!("connection {number} was reset")),
             (PointAction::DropReply, _) if dropped > 0 => Some(format!("{dropped} frames of connection {number} were swallowed")),
             (PointAction::CutBefore, Some((End::Closed, _))) => Some(format!("connection {number} was cut")),

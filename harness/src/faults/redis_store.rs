@@ -10,6 +10,9 @@ use super::redis_client::{connect, info, number};
 use crate::scenario::ItemId;
 use crate::target::keys::Key;
 
+/// So much less than it uses is left to a server that is to evict: some hundred records go at once, and one for each that comes.
+const EVICTED_BYTES: u64 = 100_000;
+
 /// A fault of Redis in force.
 pub(super) struct RedisFault {
     redis: MultiplexedConnection,
@@ -23,6 +26,8 @@ enum Harm {
     ScriptsFlushed(u64),
     /// Refusals for want of memory before.
     Full(u64),
+    /// Evicted keys before.
+    Evicting(u64),
     /// Stock before, if there was any, and after.
     Edited(Option<i64>, i64),
 }
@@ -54,8 +59,20 @@ impl RedisFault {
         let mut redis = connect(url).await?;
         let before = refusals(&mut redis, "OOM").await?;
         begun.now();
-        set_maxmemory(&mut redis, "1").await?;
+        set(&mut redis, "maxmemory", "1").await?;
         Ok((Self { redis, harm: Harm::Full(before) }, "CONFIG SET maxmemory 1".to_owned()))
+    }
+
+    /// Makes a cache of the server that has too little memory for what it holds.
+    pub(super) async fn evict(url: &str, begun: &Begun) -> Result<(Self, String), FaultError> {
+        let mut redis = connect(url).await?;
+        let before = number(&info(&mut redis, "stats").await?, "evicted_keys");
+        let used = number(&info(&mut redis, "memory").await?, "used_memory");
+        let limit = used.saturating_sub(EVICTED_BYTES).max(1).to_string();
+        begun.now();
+        set(&mut redis, "maxmemory-policy", "volatile-ttl").await?;
+        set(&mut redis, "maxmemory", &limit).await?;
+        Ok((Self { redis, harm: Harm::Evicting(before) }, format!("maxmemory {limit} of {used} used, volatile-ttl")))
     }
 
     /// Adds `by` to the stock key of `item`, as a foreign hand would.
@@ -77,6 +94,10 @@ impl RedisFault {
             Harm::Flushed(before, after) => (before > 0 && after == 0).then(|| format!("DBSIZE went from {before} to {after}")),
             Harm::ScriptsFlushed(before) => self.refused_since(before, "NOSCRIPT").await?,
             Harm::Full(before) => self.refused_since(before, "OOM").await?,
+            Harm::Evicting(before) => {
+                let evicted = number(&info(&mut self.redis, "stats").await?, "evicted_keys").saturating_sub(before);
+                (evicted > 0).then(|| format!("{evicted} keys were evicted"))
+            }
             Harm::Edited(before, after) => {
                 before.map(|before| format!("the stock went from {before} to {after} by a foreign hand"))
             }
@@ -85,8 +106,9 @@ impl RedisFault {
 
     /// Undoes it and looks that it is undone. What is lost stays lost: the service has to make it good.
     pub(super) async fn heal(mut self) -> Result<String, FaultError> {
-        if matches!(self.harm, Harm::Full(_)) {
-            set_maxmemory(&mut self.redis, "0").await?;
+        if matches!(self.harm, Harm::Full(_) | Harm::Evicting(_)) {
+            set(&mut self.redis, "maxmemory", "0").await?;
+            set(&mut self.redis, "maxmemory-policy", "noeviction").await?;
             let fields = info(&mut self.redis, "memory").await?;
             let limit = number(&fields, "maxmemory");
             return if limit == 0 {
@@ -112,7 +134,7 @@ async fn refusals(redis: &mut MultiplexedConnection, code: &str) -> Result<u64, 
     Ok(count.unwrap_or(0))
 }
 
-async fn set_maxmemory(redis: &mut MultiplexedConnection, bytes: &str) -> Result<(), FaultError> {
-    let set = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes).exec_async(redis).await;
-    set.map_err(FaultError::of("set maxmemory of redis"))
+async fn set(redis: &mut MultiplexedConnection, name: &str, value: &str) -> Result<(), FaultError> {
+    let set = redis::cmd("CONFIG").arg("SET").arg(name).arg(value).exec_async(redis).await;
+    set.map_err(FaultError::of(format!("set {name} of redis")))
 }

@@ -86,6 +86,7 @@ async fn inject_directly<'a>(
         Fault::RedisFlush => of(Standing::Redis, RedisFault::flush(&redis, begun).await?),
         Fault::RedisScriptFlush => of(Standing::Redis, RedisFault::flush_scripts(&redis, begun).await?),
         Fault::RedisMaxmemory => of(Standing::Redis, RedisFault::fill(&redis, begun).await?),
+        Fault::RedisEvicts => of(Standing::Redis, RedisFault::evict(&redis, begun).await?),
         Fault::RedisKeyEdited { by } => of(Standing::Redis, RedisFault::edit(&redis, hot, *by, begun).await?),
         Fault::RedisEmpty => of(Standing::Lossy, Lossy::empty(controls, begun).await?),
         Fault::RedisTruncatedTail { keep_percent } => of(Standing::Lossy, Lossy::truncated(controls, *keep_percent, begun).await?),
@@ -93,6 +94,7 @@ async fn inject_directly<'a>(
         Fault::MysqlRowLock => of(Standing::Mysql, MysqlFault::lock_row(mysql, hot, max, begun).await?),
         Fault::MysqlConnections => of(Standing::Mysql, MysqlFault::take_connections(mysql, max, begun).await?),
         Fault::MysqlCommitStall => of(Standing::Mysql, MysqlFault::stall_commits(mysql, max, begun).await?),
+        Fault::MysqlBadMessage => of(Standing::Mysql, MysqlFault::put_message(mysql, hot, max, begun).await?),
         other => return Err(FaultError::failed(format!("inject {}", other.name()), "there is no way to do it")),
     })
 }

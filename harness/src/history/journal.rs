@@ -136,20 +136,29 @@ pub enum End {
 ///
 /// # Errors
 /// The file cannot be opened or read. Damage is not an error but an [`End`].
-pub fn read_lines(path: &Path, mut on_line: impl FnMut(&[u8])) -> Result<End, HistoryError> {
-    read_frames(path, &mut on_line).map_err(|error| HistoryError::file("read", path, &error))
+pub fn read_lines(path: &Path, on_line: impl FnMut(&[u8])) -> Result<End, HistoryError> {
+    Ok(read_lines_from(path, 0, on_line)?.0)
 }
 
-fn read_frames(path: &Path, on_line: &mut impl FnMut(&[u8])) -> io::Result<End> {
+/// [`read_lines`] from the frame that begins at byte `from`; also tells where the first byte lies that was not handed out.
+///
+/// # Errors
+/// As [`read_lines`].
+pub fn read_lines_from(path: &Path, from: u64, mut on_line: impl FnMut(&[u8])) -> Result<(End, u64), HistoryError> {
+    read_frames(path, from, &mut on_line).map_err(|error| HistoryError::file("read", path, &error))
+}
+
+fn read_frames(path: &Path, from: u64, on_line: &mut impl FnMut(&[u8])) -> io::Result<(End, u64)> {
     let mut reader = BufReader::with_capacity(FRAME_FULL, File::open(path)?);
+    reader.seek(SeekFrom::Start(from))?;
     let mut raw = Vec::new();
     loop {
         let at = reader.stream_position()?;
         if reader.fill_buf()?.is_empty() {
-            return Ok(End::Whole);
+            return Ok((End::Whole, at));
         }
         if let Err(error) = read_frame(&mut reader, &mut raw) {
-            return end_of_trust(&mut reader, at, error);
+            return Ok((end_of_trust(&mut reader, at, error)?, at));
         }
         raw.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).for_each(&mut *on_line);
     }

@@ -1,14 +1,16 @@
 //! What happened in a run: operations and faults, as they happened.
 //!
 //! In: records from load, faults, stack and snapshot, through one [`recorder`]. Out: a journal on disk ([`journal`]) that
-//! survives a crash of the harness, and, read back from it, paired [`operation::Operation`]s ([`pairing`]).
+//! survives a crash of the harness, and, read back from it, paired [`operation::Operation`]s ([`pairing`]), also while the run goes on ([`follow`]). [`standing`] says where it stands.
 
+pub mod follow;
 pub mod journal;
 pub mod line;
 pub mod operation;
 pub mod pairing;
 pub mod record;
 pub mod recorder;
+pub mod standing;
 
 use std::path::{Path, PathBuf};
 

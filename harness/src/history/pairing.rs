@@ -34,8 +34,9 @@ pub fn read_history(path: &Path) -> Result<History, HistoryError> {
     Ok(pairing.finish(&end))
 }
 
-#[derive(Default)]
-struct Pairing {
+/// Pairs records, one after the other.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pairing {
     history: History,
     /// Number that the next record must have.
     next: u64,
@@ -48,6 +49,7 @@ struct Pairing {
     unkept: u64,
 }
 
+#[derive(Debug, Clone, Copy)]
 enum Activity {
     Idle,
     Open(OpId),
@@ -55,7 +57,7 @@ enum Activity {
 }
 
 impl Pairing {
-    fn take(&mut self, line: ReadLine) {
+    pub(super) fn take(&mut self, line: ReadLine) {
         self.check_order(&line);
         self.history.records += 1;
         self.latest = self.latest.max(line.t);
@@ -97,7 +99,7 @@ impl Pairing {
         self.next = line.n.saturating_add(1);
     }
 
-    fn unreadable(&mut self, error: &serde_json::Error) {
+    pub(super) fn unreadable(&mut self, error: &serde_json::Error) {
         self.problem(format!("the record behind number {} cannot be read: {error}", self.next.saturating_sub(1)));
         self.history.records += 1;
         self.next += 1;
@@ -186,7 +188,7 @@ impl Pairing {
         }
     }
 
-    fn finish(mut self, end: &End) -> History {
+    pub(super) fn finish(mut self, end: &End) -> History {
         match end {
             End::Whole => {}
             End::Unfinished { at, bytes } => self.note("unfinished_tail", json!({ "at": at, "bytes": bytes })),

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::HistoryError;
 use super::journal::JournalWriter;
+use super::standing::Standing;
 use crate::clock::{Offset, RunClock};
 use crate::history::record::{Line, OpId, Record, Tail};
 
@@ -53,6 +54,7 @@ struct Shared {
     stalls: AtomicU64,
     longest_stall_ns: AtomicU64,
     failure: OnceLock<HistoryError>,
+    standing: Mutex<Standing>,
 }
 
 enum Message {
@@ -135,6 +137,12 @@ impl Recorder {
     #[must_use]
     pub fn failure(&self) -> Option<HistoryError> {
         self.shared.failure.get().cloned()
+    }
+
+    /// Where the run stands by what is written so far.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.shared.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn room(&self) -> Result<mpsc::Permit<'_, Message>, HistoryError> {
@@ -240,6 +248,9 @@ impl Writer {
         self.attempt(|journal| journal.line(&line))?;
         self.records += 1;
         self.ops += u64::from(matches!(record, Record::Invoke(_)));
+        if matches!(record, Record::Fault(_) | Record::Sample(_)) {
+            self.shared.standing.lock().unwrap_or_else(PoisonError::into_inner).take(record);
+        }
         if matches!(record, Record::Phase(_) | Record::Fault(_)) {
             self.flush_at = None;
             self.attempt(JournalWriter::sync)

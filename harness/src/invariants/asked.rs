@@ -10,9 +10,11 @@ use super::case::{Case, StopView, merged};
 use super::evidence_is_sound::OPENING_ID;
 use crate::history::record::Function;
 use crate::scenario::ItemId;
+use crate::scenario::faults::Fault;
 use crate::scenario::plan::{Action, Plan, PlannedOrder};
 use crate::snapshot::{LedgerRow, OrderRow, OutboxRow};
 use crate::target::changes::ledger_id;
+use crate::target::ledger::BAD_MESSAGE;
 
 /// Units by item.
 type Units = BTreeMap<ItemId, u64>;
@@ -99,6 +101,9 @@ impl<'c> Asked<'c> {
     }
 
     pub(super) fn has_event(&self, row: &OutboxRow) -> bool {
+        if is_strangers(self.case, row) {
+            return true;
+        }
         if row.event_id == OPENING_ID {
             return self.is_for_sale(row.item);
         }
@@ -119,6 +124,12 @@ impl<'c> Asked<'c> {
     fn is_for_sale(&self, item: ItemId) -> bool {
         self.case.evidence.scenario().items.iter().any(|sale| sale.item == item)
     }
+}
+
+/// Whether it is the message that a fault of the plan put into the outbox, given up as it should be.
+pub(super) fn is_strangers(case: &Case<'_>, row: &OutboxRow) -> bool {
+    let put = || case.evidence.scenario().faults.iter().any(|window| matches!(window.fault, Fault::MysqlBadMessage));
+    row.event_id == BAD_MESSAGE && row.status == "DEAD" && put()
 }
 
 /// What a planned order will ask for.

@@ -3,10 +3,13 @@
 //!
 //! An order of one item is a cart of one, so the claim is asked of every order.
 
+use std::collections::BTreeMap;
+
 use super::case::{Case, StopView, merged};
 use super::claim::{Claim, Examination, Part, Violations};
 use super::index::OrderNumber;
 use super::story;
+use crate::scenario::ItemId;
 
 pub(crate) const CLAIM: Claim = Claim {
     name: "carts_are_whole",
@@ -35,12 +38,18 @@ fn examine(case: &Case<'_>) -> Examination {
 }
 
 fn broken_live(case: &Case<'_>, view: StopView<'_>, order: OrderNumber) -> Option<String> {
-    let asked = merged(case.dealings(order).asked());
-    if asked.is_empty() {
-        return None; // Nobody asked for it: that is the matter of `nothing_unasked`.
+    // An order that nobody asked for is the matter of `nothing_unasked`.
+    let mut broken = None;
+    for body in case.dealings(order).bodies() {
+        broken = broken.or(Some(not_as_asked(view, order, &merged(body))?));
     }
+    broken
+}
+
+/// Why the sales of an order are not what one request for it asked for.
+fn not_as_asked(view: StopView<'_>, order: OrderNumber, asked: &BTreeMap<ItemId, u64>) -> Option<String> {
     let standing = || view.sales(order).filter(|row| matches!(row.transaction_type.as_str(), "LOCK" | "OUT"));
-    for (item, units) in &asked {
+    for (item, units) in asked {
         let sold: Vec<i64> = standing().filter(|row| row.item == *item).map(|row| row.quantity).collect();
         if sold != [i64::try_from(*units).unwrap_or(i64::MAX)] {
             return Some(format!("{units} units of item {item} were asked for, its sales hold {sold:?}"));

@@ -213,6 +213,13 @@ impl<'c> Dealings<'c> {
         self.of(function).filter(|op| op.is_ok()).min_by_key(|op| op.answered)
     }
 
+    /// What the order may stand for: the body of the acknowledged attempt, or else of any one of the attempts.
+    pub(crate) fn bodies(self) -> impl Iterator<Item = &'c [ItemQuantity]> {
+        let accepted = self.accepted();
+        let fits = move |op: &&Operation| accepted.is_none_or(|accepted| accepted.id == op.id);
+        self.creates().filter(fits).map(|op| op.items.as_slice())
+    }
+
     /// What was asked for: of the acknowledged attempt, or else of the first.
     pub(crate) fn asked(self) -> &'c [ItemQuantity] {
         self.accepted().or_else(|| self.creates().next()).map_or(&[], |op| &op.items)

@@ -56,13 +56,14 @@ fn age_ms(case: &Case<'_>, view: StopView<'_>, lock: &LockState) -> Option<i64> 
 
 /// The name of what a crash left behind (`docs/verification.md` 8).
 fn half_state(case: &Case<'_>, view: StopView<'_>, item: ItemId, order_id: &str) -> &'static str {
-    let Some(order) = case.index.find(order_id) else { return "pre_deducted_no_order" };
+    const NO_ORDER: &str = "its units are taken and no order has them (pre_deducted_no_order)";
+    let Some(order) = case.index.find(order_id) else { return NO_ORDER };
     let sale = view.sales(order).find(|row| row.item == item);
     match (view.order(order).is_some_and(OrderRow::is_live), sale.map(|row| row.transaction_type.as_str())) {
-        (false, None) => "pre_deducted_no_order",
-        (true, None) => "ordered_no_event",
-        (_, Some("LOCK")) => "event_not_deducted",
-        (_, Some("OUT")) => "deducted_not_confirmed",
-        (_, Some(_)) => "undone_not_confirmed",
+        (false, None) => NO_ORDER,
+        (true, None) => "its order stands without a sale (ordered_no_event)",
+        (_, Some("LOCK")) => "its sale was never deducted (event_not_deducted)",
+        (_, Some("OUT")) => "it is sold and deducted, and was never confirmed (deducted_not_confirmed)",
+        (_, Some(_)) => "its sale was undone, and it was never confirmed (undone_not_confirmed)",
     }
 }

@@ -32,7 +32,7 @@ impl HandWritten {
     pub(crate) fn sale(opening: &[(u64, u64)]) -> Self {
         let items: Vec<SaleItem> =
             opening.iter().map(|(sku, units)| SaleItem { item: item(*sku), opening: *units, weight: 1 }).collect();
-        let mut stores = Snapshot { consistent: true, attempts: 1, ..Snapshot::default() };
+        let mut stores = Snapshot { consistent: true, attempts: 1, audit_findings: Some(Vec::new()), ..Snapshot::default() };
         stores.servers.settings.insert("innodb_flush_log_at_trx_commit".into(), "1".into());
         for sale in &items {
             open(&mut stores, sale);

@@ -19,10 +19,12 @@ mod index;
 mod linearizable;
 mod story;
 mod supply;
+mod suspects;
 
 mod acknowledged_is_durable;
 mod alerts_match_history;
 mod answers_without_error;
+mod audits_find_nothing;
 mod carts_are_whole;
 mod deduct_failures_below;
 mod drain_sells_exactly_supply;
@@ -63,7 +65,7 @@ use case::Case;
 use claim::Claim;
 
 /// Every claim, in the order of the report.
-const CLAIMS: [&Claim; 27] = [
+const CLAIMS: [&Claim; 28] = [
     &evidence_is_sound::CLAIM,
     &no_oversell::CLAIM,
     &no_false_sold_out::CLAIM,
@@ -75,6 +77,7 @@ const CLAIMS: [&Claim; 27] = [
     &legal_transitions::CLAIM,
     &ledger_balances::CLAIM,
     &redis_equals_ledger::CLAIM,
+    &audits_find_nothing::CLAIM,
     &every_lock_resolved::CLAIM,
     &outbox_drained::CLAIM,
     &one_epoch_commits::CLAIM,
@@ -92,6 +95,11 @@ const CLAIMS: [&Claim; 27] = [
     &alerts_match_history::CLAIM,
     &generator_kept_up::CLAIM,
 ];
+
+/// Names of all claims, in the order of the report.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CLAIMS.iter().map(|claim| claim.name)
+}
 
 /// Name of the claim that the evidence can be trusted; a violation of it means that the rig failed.
 pub const EVIDENCE_IS_SOUND: &str = evidence_is_sound::CLAIM.name;

@@ -131,6 +131,10 @@ pub(crate) fn tell(case: &Case<'_>, finding: &Finding) -> Violation {
             let why = "was answered before an order with an older token was sent";
             (format!("item {item}: order {} with token {epoch}:{version} {why}", name(order)), vec![name(order)])
         }
+        Contradiction::UnitsAppeared { epoch, version, order, found, .. } if found < 0 => (
+            format!("item {item}: order {} took units that were not there: its token {epoch}:{version} left {found}", name(order)),
+            vec![name(order)],
+        ),
         Contradiction::UnitsAppeared { epoch, version, order, most, found } => {
             (format!("item {item}: token {epoch}:{version} left {found} units where {most} can be left at most"), vec![name(order)])
         }

@@ -6,8 +6,10 @@ use std::collections::HashSet;
 use super::case::{Case, Dealings, StopView, merged};
 use super::claim::{Claim, Examination, Part, Violations};
 use super::index::OrderNumber;
+use super::no_oversell::may_be_undone;
 use super::story;
 use crate::history::operation::Operation;
+use crate::history::record::{FailCode, Outcome};
 
 pub(crate) const CLAIM: Claim = Claim {
     name: "once_per_order_id",
@@ -28,7 +30,7 @@ fn examine(case: &Case<'_>) -> Examination {
     for order in case.index.orders() {
         let dealings = case.dealings(order);
         repeated += usize::from(dealings.creates().nth(1).is_some());
-        if let Some(what) = disagreement(dealings) {
+        for what in disagreement(dealings).into_iter().chain(forgotten(case, dealings)) {
             report(order, what);
         }
         for view in case.stops() {
@@ -66,6 +68,21 @@ fn differs(first: &Operation, other: &Operation) -> Option<String> {
     different.next().map(|(one, two)| {
         format!("acknowledged with {} units and token {}, and with {} units and token {}", one.qty, one.token, two.qty, two.token)
     })
+}
+
+/// A repeat that says it is one, sent when the order had been acknowledged, nobody had ended it, and refused as if there were none.
+/// Without saying so it may be refused from a memory of what is sold out (`docs/http-api.md`).
+fn forgotten(case: &Case<'_>, dealings: Dealings<'_>) -> Option<String> {
+    let first = dealings.accepted()?;
+    let acknowledged = first.answered?;
+    let first_due = dealings.creates().map(|op| op.due).min()?;
+    let forgets = |op: &&Operation| {
+        let ended = op.answered.unwrap_or(op.sent);
+        let denied = matches!(op.outcome, Outcome::Fail(FailCode::SoldOut | FailCode::QuotaExceeded));
+        denied && op.due > first_due && op.sent > acknowledged && !may_be_undone(case, dealings, ended)
+    };
+    let op = dealings.creates().find(forgets)?;
+    Some(format!("acknowledged at {acknowledged}, and its repetition at {} was refused, {:?}", op.sent, op.outcome))
 }
 
 /// Something that one id has twice.

@@ -4,6 +4,7 @@
 //! kept, so that it may look at every fault and process step.
 
 use super::case::{Case, StopView};
+use super::suspects::suspect;
 use super::verdict::{Story, Violation};
 use crate::clock::Offset;
 use crate::history::operation::Operation;
@@ -30,10 +31,16 @@ pub(crate) fn of_order(case: &Case<'_>, order_id: &str, what: String) -> Violati
     }
 }
 
-/// A violation about one item: tells what each trusted stop holds of it.
+/// A violation about one item: tells what each trusted stop holds of it, and the story of the order that shows best how that came.
 pub(crate) fn of_item(case: &Case<'_>, item: ItemId, units: i64, what: String) -> Violation {
-    let story = case.stops().flat_map(|view| item_lines(view, item)).collect();
-    Violation { what, item: Some(item), units: Some(units), story, ..Violation::default() }
+    let lines = case.stops().flat_map(|view| item_lines(view, item));
+    let Some((order, contradiction)) = suspect(case, item) else {
+        return Violation { what, item: Some(item), units: Some(units), story: lines.collect(), ..Violation::default() };
+    };
+    let told = of_order(case, order, format!("{what}; {contradiction}"));
+    let story = told.story.into_iter().chain(lines).collect();
+    // The order is an example: what is wrong was not first seen when it was answered.
+    Violation { item: Some(item), units: Some(units), at: None, story, ..told }
 }
 
 /// A violation about one operation: named, dated, with the story of its order.
@@ -91,7 +98,8 @@ fn list(items: &[ItemQuantity]) -> String {
     items.iter().map(|item| format!(" {} x {}", item.qty, item.item)).collect()
 }
 
-fn outcome(outcome: Outcome) -> String {
+/// What became of an operation, in words.
+pub(super) fn outcome(outcome: Outcome) -> String {
     match outcome {
         Outcome::Ok => "ok".to_owned(),
         Outcome::Fail(code) => format!("refused, {code:?}"),

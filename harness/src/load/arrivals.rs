@@ -66,6 +66,7 @@ struct Draws<'a> {
     users: ChaCha8Rng,
     instances: ChaCha8Rng,
     duplicates: ChaCha8Rng,
+    altered: ChaCha8Rng,
     endings: ChaCha8Rng,
     carts: ChaCha8Rng,
     greedy: ChaCha8Rng,
@@ -85,6 +86,7 @@ impl<'a> Draws<'a> {
             users: stream("users"),
             instances: stream("instances"),
             duplicates: stream("duplicates"),
+            altered: stream("altered"),
             endings: stream("endings"),
             carts: stream("carts"),
             greedy: stream("greedy"),
@@ -121,13 +123,14 @@ impl<'a> Draws<'a> {
     fn repetition(&mut self, first: Arrival) -> Option<Arrival> {
         let mix = &self.scenario.mix;
         let (chance, concurrent) = (self.duplicates.random::<f64>(), self.duplicates.random::<f64>());
-        let later = later(self.scenario, &mut self.duplicates, first, Action::Repeat);
+        let action = if self.altered.random::<f64>() < mix.altered { Action::Alter } else { Action::Repeat };
+        let later = later(self.scenario, &mut self.duplicates, first, action);
         let other = self.duplicates.random_range(0..u16::MAX);
         if chance >= mix.duplicates {
             None
         } else if concurrent < mix.concurrent_duplicates {
             let instance = another(first.instance, self.scenario.processes.api, other);
-            Some(Arrival { action: Action::Repeat, instance, ..first })
+            Some(Arrival { action, instance, ..first })
         } else {
             Some(later)
         }
@@ -274,6 +277,19 @@ pub(super) mod tests {
             let pause = again.due.since(first[&again.order].due);
             assert!((Duration::from_millis(100)..=Duration::from_millis(300)).contains(&pause), "{pause:?}");
         }
+    }
+
+    #[test]
+    fn some_duplicates_ask_for_something_else_and_the_others_stay_where_they_were() {
+        let plain = draw(&scenario(), "t");
+        let mut altered = scenario();
+        altered.mix.altered = 0.3;
+        let altered = draw(&altered, "t");
+        let duplicates = of(&plain, Action::Repeat).len();
+        assert!(near(of(&altered, Action::Alter).len(), duplicates, 0.3));
+        assert_eq!(of(&altered, Action::Alter).len() + of(&altered, Action::Repeat).len(), duplicates);
+        let dues = |plan: &Plan| plan.arrivals.iter().map(|arrival| (arrival.due, arrival.order)).collect::<Vec<_>>();
+        assert_eq!(dues(&plain), dues(&altered));
     }
 
     #[test]

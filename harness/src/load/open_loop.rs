@@ -226,7 +226,11 @@ impl<'a> OpenLoop<'a> {
             return (0, vec![line(self.plan.changes[at])]);
         }
         let planned = &self.plan.orders[at];
-        (planned.user, planned.lines().map(line).collect())
+        let mut lines: Vec<ItemQuantity> = planned.lines().map(line).collect();
+        if let (Action::Alter, Some(first)) = (arrival.action, lines.first_mut()) {
+            first.qty += 1;
+        }
+        (planned.user, lines)
     }
 
     /// Accounts for what will not be sent any more: what was due already is shed, the rest never came to be due.
@@ -248,7 +252,7 @@ impl<'a> OpenLoop<'a> {
 
 const fn function(action: Action) -> Function {
     match action {
-        Action::Create | Action::Repeat => Function::CreateOrder,
+        Action::Create | Action::Repeat | Action::Alter => Function::CreateOrder,
         Action::Cancel => Function::CancelOrder,
         Action::Pay => Function::PayOrder,
         Action::Refund => Function::RefundOrder,

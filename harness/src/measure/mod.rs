@@ -4,7 +4,7 @@
 //! No async, no sockets, no clock. It judges nothing: limits belong to the invariants.
 //!
 //! [`histogram`] holds one set of latencies, [`sets`] the table and the spectra, [`curves`] the buckets over time, [`totals`] the sums,
-//! [`heat`] the map of latencies over time, [`readings`] the samples, [`rates`] shares of failures. Of faults: [`spans`] says when they were in force, [`recovery`] how
+//! [`heat`] the map of latencies over time, [`readings`] the samples, [`stalls`] how long the machine stood still, [`rates`] shares of failures. Of faults: [`spans`] says when they were in force, [`recovery`] how
 //! long the service took to be itself again, [`coverage`] which kill points were met, [`disturbance`] what buyers felt meanwhile, [`errors`]
 //! what went wrong and whether a fault explains it.
 
@@ -21,6 +21,7 @@ pub mod recovery;
 pub mod series;
 pub mod sets;
 pub mod spans;
+pub mod stalls;
 pub mod totals;
 
 use std::time::Duration;
@@ -188,6 +189,9 @@ pub struct Measurements {
     /// Readings over time.
     #[serde(default)]
     pub readings: Vec<readings::ReadingCurve>,
+    /// How long the machine itself stood still.
+    #[serde(default)]
+    pub stalls: stalls::Stalls,
 }
 
 /// Computes all figures of a run. Pure: the same plan and history give the same figures.
@@ -209,6 +213,7 @@ pub fn measure(plan: &Plan, history: &History) -> Measurements {
         faults,
         heat: heat::heat_map(history, deadline),
         readings: readings::curves(history),
+        stalls: stalls::stalls(history),
     }
 }
 

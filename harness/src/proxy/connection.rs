@@ -126,8 +126,9 @@ async fn dial(proxy: &Proxy) -> io::Result<TcpStream> {
 
 /// Makes the closing of the sockets a reset if that is how they end.
 fn prepare(end: End, sockets: &[&TcpStream]) -> End {
-    if matches!(end, End::Reset | End::Broken) {
-        for socket in sockets {
+    if matches!(end, End::Reset | End::Broken | End::Forgotten) {
+        // The client's comes first. That of a server which is not told stays open.
+        for socket in sockets.iter().take(if end == End::Forgotten { 1 } else { sockets.len() }) {
             // A socket whose peer is gone already has nothing to reset.
             drop(socket.set_zero_linger());
         }

@@ -50,6 +50,8 @@ pub enum End {
     Closed,
     /// Reset by the proxy.
     Reset,
+    /// The client was reset by the proxy, and the server was not told.
+    Forgotten,
     /// The server could not be reached.
     Refused,
 }
@@ -124,7 +126,7 @@ impl Counters {
             End::Finished => {}
             End::Broken => self.broken += 1,
             End::Closed => self.closed += 1,
-            End::Reset => self.reset += 1,
+            End::Reset | End::Forgotten => self.reset += 1,
             End::Refused => self.refused += 1,
         }
     }

@@ -187,6 +187,10 @@ impl<'a> Intake<'a> {
                 self.flow.dropped(bytes.len());
                 Err(End::Reset)
             }
+            Decision::Forget => {
+                self.flow.dropped(bytes.len());
+                Err(End::Forgotten)
+            }
             Decision::CutBefore => Ok(self.drop_and_close(&bytes)),
             Decision::CutAfter => {
                 self.close();

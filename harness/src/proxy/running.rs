@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -329,7 +330,17 @@ impl Proxy {
             let (end, server) = entry.connection().serve(&mut client, &proxy).await;
             entry.close(end);
             // Counted first: whoever sees the end of a connection finds it in the counters.
-            drop((client, server));
+            drop(client);
+            if let (End::Forgotten, Some(server)) = (end, server) {
+                until_it_ends(server).await;
+            }
         });
     }
+}
+
+/// Keeps a server's connection, and says nothing on it, until the server ends it.
+async fn until_it_ends(mut server: TcpStream) {
+    let mut unread = [0; 1024];
+    // Whatever comes has nobody to go to.
+    while matches!(server.read(&mut unread).await, Ok(read) if read > 0) {}
 }

@@ -73,6 +73,8 @@ pub enum Decision {
     CutAfter,
     /// The frame is thrown away and both sides are reset.
     Reset,
+    /// The frame is thrown away, the client is reset, and the server is not told: it keeps the connection until it ends it itself.
+    Forget,
     /// The frame goes on after this time.
     Stall(Duration),
 }

@@ -15,8 +15,15 @@ pub const COMPONENTS: [Component; 5] =
     [Component::Availability, Component::P99Response, Component::Backlog, Component::Drift, Component::OldestLock];
 
 /// Actions in the order of the matrix.
-const ACTIONS: [PointAction; 6] =
-    [PointAction::Kill, PointAction::DropReply, PointAction::CutBefore, PointAction::Reset, PointAction::Stall, PointAction::Pass];
+const ACTIONS: [PointAction; 7] = [
+    PointAction::Kill,
+    PointAction::DropReply,
+    PointAction::CutBefore,
+    PointAction::Reset,
+    PointAction::Forget,
+    PointAction::Stall,
+    PointAction::Pass,
+];
 
 /// A row of the faults table.
 pub struct FaultRow {
@@ -78,7 +85,8 @@ fn fault(fault: &Disturbance) -> FaultRow {
     };
     let part = |component: Component| fault.recovery.as_ref()?.components.iter().find(|part| part.component == component);
     FaultRow {
-        name: format!("{} {}", span.id, span.kind),
+        // A kill point and its action: there a line may end.
+        name: format!("{} {}", span.id, span.kind.replace(':', ": ")),
         target: span.target.clone(),
         injected: span.injected.map_or_else(|| "never".to_owned(), |at| at.to_string()),
         lasted,

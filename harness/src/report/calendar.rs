@@ -39,7 +39,8 @@ pub(super) fn stamp(wall_ms: u64) -> String {
 }
 
 /// `2026-11-22 15:36:14 UTC`, for people.
-pub(super) fn utc(wall_ms: u64) -> String {
+#[must_use]
+pub fn utc(wall_ms: u64) -> String {
     let Moment { year, month, day, hour, minute, second } = moment(wall_ms);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }

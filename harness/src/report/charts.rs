@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Report;
 use super::reading_plots::{ReadingPlot, plots};
+use super::trials::story_id;
 use crate::clock::Offset;
 use crate::history::operation::History;
-use crate::invariants::Evidence;
+use crate::invariants::{Evidence, Finding, Violation};
 use crate::measure::disturbance::Disturbance;
 use crate::measure::heat::HeatMap;
 use crate::measure::totals::{last_event, stretches};
@@ -26,6 +28,7 @@ pub struct Charts {
     latency: Percentiles,
     spectra: Vec<Curve>,
     heat: Heat,
+    flags: Vec<Flag>,
     pub(super) readings: Vec<ReadingPlot>,
 }
 
@@ -36,6 +39,14 @@ struct Heat {
     column: f64,
     rows: Vec<f64>,
     cells: Vec<(u32, u32, u64)>,
+}
+
+/// A counter-example at its instant; the page links it to its story.
+#[derive(Debug, Serialize)]
+struct Flag {
+    at: f64,
+    what: String,
+    story: String,
 }
 
 /// A shaded stretch of time.
@@ -77,7 +88,8 @@ struct Curve {
 impl Charts {
     /// The data of one run.
     #[must_use]
-    pub fn of(measurements: &Measurements, evidence: &Evidence) -> Self {
+    pub fn of(report: &Report, evidence: &Evidence) -> Self {
+        let measurements = &report.measurements;
         let buckets = &measurements.buckets;
         let per_s =
             |count: fn(&Bucket) -> u64| buckets.iter().map(|bucket| per_second(count(bucket), measurements.bucket_ms)).collect();
@@ -101,6 +113,7 @@ impl Charts {
             },
             spectra: measurements.spectra.iter().map(curve).collect(),
             heat: heat(&measurements.heat),
+            flags: flags(&report.findings),
             readings: plots(&measurements.readings),
         }
     }
@@ -156,6 +169,23 @@ fn curve(spectrum: &Spectrum) -> Curve {
     let last = nines.last().copied().unwrap_or_default();
     nines.extend(spectrum.points.last().filter(|point| point.quantile >= 1.0).map(|_| rounded(last + 1.0 / 3.0)));
     Curve { name: spectrum.name.clone(), nines, ms: spectrum.points.iter().map(|point| rounded(point.ms)).collect() }
+}
+
+/// The dated ones; the others stand among the violations only.
+fn flags(findings: &[Finding]) -> Vec<Flag> {
+    let of = |finding: &Finding| -> Vec<Flag> {
+        let numbered = finding.verdict.violations().iter().enumerate();
+        let flag = |(index, violation): (usize, &Violation)| {
+            let at = violation.at.or_else(|| violation.story.iter().filter_map(|line| line.at).min())?;
+            Some(Flag {
+                at: seconds(at),
+                what: format!("{}: {}", finding.invariant, violation.what),
+                story: story_id(finding, index),
+            })
+        };
+        numbered.filter_map(flag).collect()
+    };
+    findings.iter().flat_map(of).collect()
 }
 
 fn heat(map: &HeatMap) -> Heat {

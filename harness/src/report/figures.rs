@@ -57,6 +57,13 @@ pub fn duration(millis: u64) -> String {
     }
 }
 
+/// Milliseconds without their fraction, for [`duration`].
+#[must_use]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; a figure for people")]
+pub const fn whole_millis(ms: f64) -> u64 {
+    ms as u64
+}
+
 /// What people call an outcome: `accepted` for an order that ended ok, `sold out`, `in doubt`.
 #[must_use]
 pub fn outcome_label(function: &str, outcome: &str) -> String {

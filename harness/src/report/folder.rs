@@ -32,6 +32,8 @@ pub const HTML: &str = "report.html";
 pub const MARKDOWN: &str = "report.md";
 /// The report for a CI system.
 pub const JUNIT: &str = "junit.xml";
+/// The figures for a push gateway.
+pub const PROM: &str = "report.prom";
 /// Folder of the logs of all processes.
 pub const LOGS: &str = "logs";
 /// Link beside the run folders to the newest one.

@@ -9,13 +9,13 @@ use askama::Template;
 
 use super::breakage::{self, FaultRow, Matrix};
 use super::charts::Charts;
-use super::figures::{self, count, ms, rate, verdict_detail, verdict_sign, verdict_word};
+use super::figures::{self, count, ms, plural, rate, verdict_detail, verdict_sign, verdict_word};
 use super::files::form_error;
 use super::folder::HTML;
 use super::outcome::{Weight, weight};
-use super::timeline::{Timeline, timeline};
-use super::{OutcomeClass, Report, ReportError, calendar, stories};
-use crate::invariants::{Evidence, Finding, Story, Verdict, Violation};
+use super::trials::{Trial, trial_id, trials};
+use super::{OutcomeClass, Report, ReportError, calendar};
+use crate::invariants::{Evidence, Finding};
 use crate::measure::errors::ErrorCause;
 use crate::measure::recovery::Component;
 use crate::measure::{Latency, LatencyRow, OutcomeCount};
@@ -42,6 +42,9 @@ struct Page<'a> {
     reading_plots: Vec<(String, String)>,
     charts: String,
     has_plots: bool,
+    live: bool,
+    live_script: &'static str,
+    stalls: Option<String>,
     budget: String,
     styles: &'static str,
     plot_styles: &'static str,
@@ -54,6 +57,8 @@ struct Headline {
     label: &'static str,
     value: String,
     unit: &'static str,
+    /// What it stands on.
+    on: String,
 }
 
 /// A row of the table of claims.
@@ -63,24 +68,8 @@ struct Claim<'a> {
     sign: &'static str,
     word: &'static str,
     detail: String,
-}
-
-/// A violated claim with its counter-examples.
-struct Trial<'a> {
-    finding: &'a Finding,
-    summary: String,
-    hidden: u64,
-    examples: Vec<Example<'a>>,
-}
-
-/// One counter-example.
-struct Example<'a> {
-    violation: &'a Violation,
-    open: bool,
-    concerns: String,
-    orders: String,
-    timeline: Option<Timeline>,
-    story: Vec<[String; 3]>,
+    /// Name of its stories within the page; empty if it has none.
+    told_at: String,
 }
 
 /// Percentiles of one phase.
@@ -103,15 +92,27 @@ struct PercentileRow {
 /// # Errors
 /// The page or its data cannot be rendered.
 pub fn render(report: &Report, evidence: &Evidence) -> Result<String, ReportError> {
-    let charts = Charts::of(&report.measurements, evidence);
+    page(report, evidence, false)
+}
+
+/// The page of a run that goes on: no verdict, and a script that asks for the page again.
+///
+/// # Errors
+/// As [`render`].
+pub(super) fn render_live(report: &Report, evidence: &Evidence) -> Result<String, ReportError> {
+    page(report, evidence, true)
+}
+
+fn page(report: &Report, evidence: &Evidence, live: bool) -> Result<String, ReportError> {
+    let charts = Charts::of(report, evidence);
     let page = Page {
         report,
-        mood: mood(report.outcome.class),
+        mood: if live { "running" } else { mood(report.outcome.class) },
         started: calendar::utc(report.run.wall_start_ms),
         length: figures::duration(report.run.duration_ms),
         tally: figures::tally(&report.findings),
         headline: headline(report),
-        claims: report.findings.iter().map(claim).collect(),
+        claims: claims(&report.findings),
         trials: trials(&report.findings),
         latency: phase_tables(&report.measurements.latency),
         outcomes: outcomes(report),
@@ -124,6 +125,9 @@ pub fn render(report: &Report, evidence: &Evidence) -> Result<String, ReportErro
         reading_plots: charts.readings.iter().map(|plot| (plot.id.clone(), plot.title.clone())).collect(),
         charts: charts.to_json().map_err(form_error("render", HTML.as_ref()))?,
         has_plots: !report.measurements.buckets.is_empty(),
+        live,
+        live_script: include_str!("../../assets/live.js"),
+        stalls: stalls(report),
         budget: ms(evidence.scenario().promises.latency_p99_budget_ms),
         styles: include_str!("../../assets/report.css"),
         plot_styles: include_str!("../../assets/uplot/uPlot.min.css"),
@@ -145,17 +149,40 @@ pub(super) const fn mood(class: OutcomeClass) -> &'static str {
 
 fn headline(report: &Report) -> Vec<Headline> {
     let measured = &report.measurements;
-    let p99 = |outcome| figures::row(measured, "create_order", outcome, "baseline").map(|row| ms(row.response.p99_ms));
-    let or_none = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
-    let per_s = |value: f64| if measured.throughput.seconds > 0.0 { rate(value) } else { "–".to_owned() };
+    let none = || "–".to_owned();
+    let p99 = |label, outcome| {
+        let response = figures::row(measured, "create_order", outcome, "baseline").map(|row| &row.response);
+        let on = response
+            .map_or_else(|| "no such order".to_owned(), |response| format!("of {}", plural(response.count, "order", "orders")));
+        Headline { label, value: response.map_or_else(none, |response| ms(response.p99_ms)), unit: "ms", on }
+    };
+    let seconds = measured.throughput.seconds;
+    let per_s = |label, value: f64| {
+        let on = if seconds > 0.0 { format!("over {seconds:.1} s") } else { "no baseline".to_owned() };
+        Headline { label, value: if seconds > 0.0 { rate(value) } else { none() }, unit: "/s", on }
+    };
+    let (shed, planned) = (count(measured.generator.shed), count(measured.generator.planned));
     vec![
-        Headline { label: "p99 accepted", value: or_none(p99("ok")), unit: "ms" },
-        Headline { label: "p99 sold out", value: or_none(p99("sold_out")), unit: "ms" },
-        Headline { label: "offered", value: per_s(measured.throughput.offered_per_s), unit: "/s" },
-        Headline { label: "answered", value: per_s(measured.throughput.achieved_per_s), unit: "/s" },
-        Headline { label: "orders accepted", value: per_s(measured.throughput.accepted_per_s), unit: "/s" },
-        Headline { label: "arrivals shed", value: count(measured.generator.shed), unit: "" },
+        p99("p99 accepted", "ok"),
+        p99("p99 sold out", "sold_out"),
+        per_s("offered", measured.throughput.offered_per_s),
+        per_s("answered", measured.throughput.achieved_per_s),
+        per_s("orders accepted", measured.throughput.accepted_per_s),
+        Headline { label: "arrivals shed", value: shed, unit: "", on: format!("of {planned} planned") },
     ]
+}
+
+/// Violated ones first, then those whose answer is missing: nobody should have to look for them.
+fn claims(findings: &[Finding]) -> Vec<Claim<'_>> {
+    let mut claims: Vec<Claim<'_>> = findings.iter().map(claim).collect();
+    claims.sort_by_key(|claim| match (claim.word, claim.finding.required) {
+        ("violated", _) => 0,
+        ("unknown", true) => 1,
+        ("held", _) => 2,
+        ("unknown", false) => 3,
+        _ => 4,
+    });
+    claims
 }
 
 fn claim(finding: &Finding) -> Claim<'_> {
@@ -167,41 +194,8 @@ fn claim(finding: &Finding) -> Claim<'_> {
         ("unknown", _) if finding.required => "open",
         _ => "none",
     };
-    Claim { finding, slug, sign: verdict_sign(&finding.verdict), word, detail: verdict_detail(&finding.verdict) }
-}
-
-fn trials(findings: &[Finding]) -> Vec<Trial<'_>> {
-    let trial = |finding| {
-        let examples = examples(finding);
-        let hidden = found(finding).saturating_sub(examples.len() as u64);
-        Trial { finding, summary: verdict_detail(&finding.verdict), hidden, examples }
-    };
-    findings.iter().filter(|finding| finding.verdict.is_violated()).map(trial).collect()
-}
-
-/// Counter-examples found, the ones without a story among them.
-const fn found(finding: &Finding) -> u64 {
-    match &finding.verdict {
-        Verdict::Violated { count, .. } => count.get(),
-        _ => 0,
-    }
-}
-
-/// The counter-examples of a claim; the first, which is the worst, stands open.
-fn examples(finding: &Finding) -> Vec<Example<'_>> {
-    let line = |line: &Story| [stories::time(line.at), line.lane.clone(), line.what.clone()];
-    let all_orders = |violation: &Violation| (violation.orders.len() > stories::ORDERS_NAMED).then(|| violation.orders.join(" "));
-    let numbered = finding.verdict.violations().iter().enumerate();
-    numbered
-        .map(|(index, violation)| Example {
-            violation,
-            open: index == 0,
-            concerns: stories::concerns(violation).join(" · "),
-            orders: all_orders(violation).unwrap_or_default(),
-            timeline: timeline(violation),
-            story: violation.story.iter().map(line).collect(),
-        })
-        .collect()
+    let told_at = if finding.verdict.is_violated() { trial_id(finding) } else { String::new() };
+    Claim { finding, slug, sign: verdict_sign(&finding.verdict), word, detail: verdict_detail(&finding.verdict), told_at }
 }
 
 /// One table a phase, the judged one first and open; phases follow in order of time, `load` last.
@@ -257,6 +251,16 @@ fn generator(report: &Report) -> Vec<(&'static str, String)> {
         ("Skipped, their order was refused", count(generator.skipped)),
         ("Most requests open at once", count(generator.in_flight_max)),
     ]
+}
+
+/// How long the machine stood still, in words; none if nobody watched.
+fn stalls(report: &Report) -> Option<String> {
+    let stalls = &report.measurements.stalls;
+    let watched = || figures::duration(figures::whole_millis(stalls.watched_ms));
+    (stalls.watched_ms > 0.0).then(|| {
+        let wakes = plural(stalls.count, "wake", "wakes");
+        format!("{} ms in {wakes} over 4 ms, longest {} ms, of {}", ms(stalls.total_ms), ms(stalls.longest_ms), watched())
+    })
 }
 
 /// Name, of whom, mean, largest of each kind of reading.

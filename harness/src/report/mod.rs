@@ -1,13 +1,14 @@
 //! The run folder and what people and machines read in it.
 //!
-//! In: evidence, findings, measurements. Out: `report.json`, `report.html`, `report.md`, `junit.xml`, `latency.hlog`, and the exit code.
+//! In: evidence, findings, measurements. Out: `report.json`, `report.html`, `report.md`, `junit.xml`, `report.prom`,
+//! `latency.hlog`, and the exit code.
 //! No async, no sockets, no clock. It judges no claim: it weighs findings that others made.
 //!
 //! [`folder`] names and keeps the files, [`reload`] reads evidence back, [`outcome`](outcome::outcome) weighs; one file for each
 //! thing that is written. [`index`] lists all runs, [`compare`](compare::compare) sets two side by side.
 
 pub mod breakage;
-mod calendar;
+pub mod calendar;
 pub mod charts;
 pub mod compare;
 pub mod console;
@@ -15,17 +16,21 @@ pub mod coverage;
 pub mod figures;
 pub mod files;
 pub mod folder;
+pub mod formulas;
 pub mod hlog;
 pub mod html;
 pub mod index;
 pub mod junit;
+pub mod live;
 pub mod markdown;
 pub mod not_tested;
 pub mod outcome;
+pub mod prom;
 mod reading_plots;
 pub mod reload;
 pub mod stories;
 mod timeline;
+mod trials;
 pub mod warnings;
 
 use std::collections::BTreeMap;
@@ -37,6 +42,9 @@ use crate::measure::Measurements;
 
 pub use folder::RunFolder;
 pub use reload::load_evidence;
+
+/// Styles that every page shares.
+pub const STYLES: &str = include_str!("../../assets/report.css");
 
 /// Version of `run.json` and `report.json`.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -194,8 +202,8 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
-/// Weighs the findings and writes every file of the report into the folder: `latency.hlog`, `report.md`, `junit.xml`, `report.html`, and
-/// `report.json` last. Each is written beside its place and renamed into it.
+/// Weighs the findings and writes every file of the report into the folder: `latency.hlog`, `report.md`, `junit.xml`, `report.prom`,
+/// `report.html`, and `report.json` last. Each is written beside its place and renamed into it.
 ///
 /// # Errors
 /// A file that could not be rendered or written; files before it are in place.
@@ -210,6 +218,7 @@ pub fn write_report(
     files::write(&folder.file(folder::LATENCY), &hlog::render(&evidence.history, &evidence.plan, identity)?)?;
     files::write(&folder.file(folder::MARKDOWN), markdown::render(&report).as_bytes())?;
     files::write(&folder.file(folder::JUNIT), junit::render(&report)?.as_bytes())?;
+    files::write(&folder.file(folder::PROM), prom::render(&report).as_bytes())?;
     files::write(&folder.file(folder::HTML), html::render(&report, evidence)?.as_bytes())?;
     files::write_json(&folder.file(folder::REPORT), &report)?;
     Ok(report)

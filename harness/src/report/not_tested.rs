@@ -25,7 +25,7 @@ const HARM: [(&str, &[&str]); 5] = [
     ("a process that stands still", &["pause"]),
     (
         "a connection that is slow, stalled, cut or refused",
-        &["latency", "partition", "reset", "refuse", "bandwidth", "stall", "drop_reply", "cut_before"],
+        &["latency", "partition", "reset", "refuse", "bandwidth", "stall", "drop_reply", "cut_before", "forget"],
     ),
     (
         "a Redis that loses or refuses data",
@@ -78,6 +78,7 @@ fn shape(scenario: &Scenario) -> Vec<String> {
     let absent = |missing: bool, text: &str| missing.then(|| text.to_owned());
     [
         absent(mix.duplicates <= 0.0, "Repeated requests with the same order id."),
+        absent(mix.duplicates * mix.altered <= 0.0, "The same order id with another body."),
         absent(mix.quantity_max == 1, "Orders of more than one unit."),
         absent(scenario.items.len() == 1, "A sale of several items."),
         absent(scenario.processes.api == 1, "Several api processes side by side."),

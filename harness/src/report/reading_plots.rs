@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::charts::rounded;
 use crate::measure::readings::ReadingCurve;
 use crate::measure::series::{BACKLOG_SAMPLE, DRIFT_SAMPLE, OLDEST_LOCK_SAMPLE};
+use crate::measure::stalls::STALL_SAMPLE;
 
 /// A plot of readings over time.
 #[derive(Debug, Serialize)]
@@ -30,7 +31,8 @@ struct ReadingSeries {
 }
 
 /// Sample name, plot, title, unit.
-const KNOWN: [(&str, &str, &str, &str); 7] = [
+const KNOWN: [(&str, &str, &str, &str); 8] = [
+    (STALL_SAMPLE, "stalls", "Stalls of the machine: how late a thread woke that had asked for 1 ms", "ms"),
     (BACKLOG_SAMPLE, "backlog", "Backlog: outbox messages not yet handled, and locks in Redis", ""),
     ("locks", "backlog", "Backlog: outbox messages not yet handled, and locks in Redis", ""),
     (DRIFT_SAMPLE, "drift", "Drift: units by which Redis and the ledger differ", "units"),

@@ -68,11 +68,16 @@ fn changed(path: &Path, name: &str, expected: &str) -> Option<String> {
 
 /// Identity of a run whose harness was killed before it wrote one.
 fn rebuilt_identity(folder: &RunFolder, plan: &Plan, history: &History, stops: &[Stop]) -> Result<RunIdentity, ReportError> {
+    Ok(RunIdentity { files: folder.hash_evidence()?, ..told_identity(&folder.run_id(), plan, history, stops) })
+}
+
+/// What the first record of a history, the plan and the stops tell of a run.
+pub(super) fn told_identity(run_id: &str, plan: &Plan, history: &History, stops: &[Stop]) -> RunIdentity {
     let head = history.head.as_ref();
     let last = stops.last().map(|stop| stop.snapshot.taken_at).unwrap_or_default().max(last_event(history));
-    Ok(RunIdentity {
+    RunIdentity {
         schema_version: SCHEMA_VERSION,
-        run_id: head.map_or_else(|| folder.run_id(), |head| head.run_id.clone()),
+        run_id: head.map_or_else(|| run_id.to_owned(), |head| head.run_id.clone()),
         scenario: plan.scenario.name.clone(),
         seed: plan.scenario.seed.0,
         command: head.map(|head| head.argv.join(" ")).unwrap_or_default(),
@@ -85,8 +90,8 @@ fn rebuilt_identity(folder: &RunFolder, plan: &Plan, history: &History, stops: &
         service_args: Vec::new(),
         servers: stops.last().map(|stop| stop.snapshot.servers.clone()).unwrap_or_default(),
         machine: BTreeMap::new(),
-        files: folder.hash_evidence()?,
+        files: BTreeMap::new(),
         rig_errors: Vec::new(),
         interrupted: history.tail.as_ref().is_some_and(|tail| tail.why == "interrupted"),
-    })
+    }
 }

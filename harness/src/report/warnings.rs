@@ -9,6 +9,9 @@ use crate::invariants::Evidence;
 use crate::measure::Measurements;
 use crate::snapshot::Rest;
 
+/// Fewer operations than this have no percentiles worth the name.
+const FEW: u64 = 100;
+
 /// All warnings of a run; empty for an ordinary one.
 #[must_use]
 pub fn warnings(evidence: &Evidence, identity: &RunIdentity, measurements: &Measurements) -> Vec<String> {
@@ -24,8 +27,20 @@ pub fn warnings(evidence: &Evidence, identity: &RunIdentity, measurements: &Meas
         let why = fault.toothless.as_ref()?;
         Some(format!("Fault {} ({} on {}) did not bite: {why}.", fault.span.id, fault.span.kind, fault.span.target))
     }));
-    warnings.extend(measurements.latency.is_empty().then(|| "The history holds no operation.".to_owned()));
+    warnings.extend(few(evidence.history.operations.len() as u64));
     warnings
+}
+
+/// A history too short for its figures to mean anything.
+fn few(operations: u64) -> Option<String> {
+    match operations {
+        0 => Some("The history holds no operation.".to_owned()),
+        1..FEW => Some(format!(
+            "The history holds {} in all: its percentiles mean little.",
+            plural(operations, "operation", "operations")
+        )),
+        _ => None,
+    }
 }
 
 fn cut_off(evidence: &Evidence) -> Vec<String> {

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::sampling::{Calm, sample};
 use super::selling;
+use super::stalls::StallMeter;
 use super::telemetry::listen;
 use super::watch::Watch;
 use super::{Run, RunError, RunRequest, machine};
@@ -59,7 +60,10 @@ pub(super) async fn gather(
     let run = Run { plan, clock, recorder: &recorder, watch, stop };
     watch.stage("starting the stack");
     match Stack::start(spec(request, folder), *clock).await {
-        Ok(stack) => on_stack(run, folder, stack, &mut gathered).await,
+        Ok(stack) => {
+            gathered.rig_errors.extend(machine::strangers(&stack.pids(), &request.service.program));
+            on_stack(run, folder, stack, &mut gathered).await;
+        }
         Err(error) if error.is_usage() => {
             history.finish("nothing ran").await?;
             return Err(error.into());
@@ -72,6 +76,8 @@ pub(super) async fn gather(
 }
 
 async fn on_stack(run: Run<'_>, folder: &RunFolder, mut stack: Stack, gathered: &mut Gathered) {
+    // Without it the report lacks a picture, and the run is no less judged.
+    let _stalls = StallMeter::start(run.recorder);
     if let Err(error) = sell_watched(run, &stack, gathered).await {
         gathered.rig_errors.push(error.to_string());
     }
@@ -166,6 +172,7 @@ fn spec(request: &RunRequest, folder: &RunFolder) -> StackSpec {
         .into_iter()
         .flatten()
         .chain((promises.audit_every_ms > 0).then(|| flag("audit-every-ms", promises.audit_every_ms)).into_iter().flatten())
+        .chain(without_redis(promises.degrade_after_ms))
         .chain(request.rig.service_args.iter().cloned())
         .collect(),
         ready_ms: request.scenario.limits.ready_ms,
@@ -176,6 +183,15 @@ fn spec(request: &RunRequest, folder: &RunFolder) -> StackSpec {
         fronted: request.scenario.faults.iter().any(is_at_the_front),
         logs: folder.file(LOGS),
     }
+}
+
+/// Flags of a service that sells without Redis: it goes back once Redis has been well for as long as it had to be away.
+fn without_redis(after_ms: u64) -> Vec<String> {
+    if after_ms == 0 {
+        return Vec::new();
+    }
+    let after = after_ms.to_string();
+    ["--redis-down", "database", "--degrade-after-ms", &after, "--return-after-ms", &after].map(str::to_owned).into()
 }
 
 /// Whether a fault waits for a frame between the service and its clients.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use crate::report::files::sha256;
@@ -35,9 +36,37 @@ pub(super) fn build_id(program: &Path) -> String {
     sha256(program).unwrap_or_else(|_| "unknown".to_owned())
 }
 
+/// The service processes that run another program than `program`, in words: one that was replaced meanwhile would be judged under the
+/// name of this one. Where the system does not tell what a process runs there is none.
+pub(super) fn strangers(pids: &[(String, u32)], program: &Path) -> Vec<String> {
+    let Some(expected) = file_of(program) else { return Vec::new() };
+    let services = pids.iter().filter(|(role, _)| role.starts_with("api-") || role.starts_with("worker-"));
+    let is_other = |pid: u32| file_of(Path::new(&format!("/proc/{pid}/exe"))).is_some_and(|found| found != expected);
+    let tell = |(role, pid): &(String, u32)| format!("{role} (pid {pid}) runs another program than the one under test");
+    services.filter(|(_, pid)| is_other(*pid)).map(tell).collect()
+}
+
+/// Which file it is, whatever it is called: device and number.
+fn file_of(path: &Path) -> Option<(u64, u64)> {
+    let found = fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Planted defect H8: an old binary under test.
+    #[test]
+    fn a_service_that_runs_another_program_is_a_stranger() {
+        let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pids = [("api-1", std::process::id()), ("worker-1", other.id()), ("redis", other.id())];
+        let pids = pids.map(|(role, pid)| (role.to_owned(), pid));
+        let found = strangers(&pids, &std::env::current_exe().unwrap());
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert_eq!(found, [format!("worker-1 (pid {}) runs another program than the one under test", pids[1].1)]);
+    }
 
     #[test]
     fn a_program_has_one_hash_and_a_missing_one_is_unknown() {

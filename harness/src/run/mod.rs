@@ -7,6 +7,7 @@ mod gather;
 mod machine;
 mod sampling;
 mod selling;
+mod stalls;
 mod telemetry;
 mod watch;
 
@@ -114,6 +115,7 @@ pub async fn run(request: &RunRequest, watch: &dyn Watch, stop: &CancellationTok
     let plan = request.saved.clone().unwrap_or_else(draw);
     let folder = RunFolder::create(&request.reports, &request.scenario.name, request.scenario.seed.0, clock.wall_start_ms())?;
     folder.write_plan(&plan)?;
+    watch.opened(folder.path());
     let gathered = match gather::gather(request, &plan, &folder, watch, (&clock, stop)).await {
         Err(RunError::Stack(error)) if error.is_usage() => {
             folder.discard()?;

@@ -53,6 +53,7 @@ fn tell(run: Run<'_>, progress: &Progress, before: (Offset, Counts)) -> (Offset,
         offered_per_s: (counts.offered - before.1.offered) as f64 / seconds,
         answered_per_s: (answered(&counts) - answered(&before.1)) as f64 / seconds,
         accepted_p99: progress.accepted_p99(),
+        standing: run.recorder.standing(),
     });
     (at, counts)
 }

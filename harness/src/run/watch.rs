@@ -1,12 +1,14 @@
 //! How a run tells a person where it stands. Decoration: nothing is judged from it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::clock::Offset;
+use crate::history::standing::Standing;
 use crate::load::progress::Counts;
 
 /// A reading of the load while it runs.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reading<'a> {
     /// Time since the start of the run.
     pub at: Offset,
@@ -22,10 +24,14 @@ pub struct Reading<'a> {
     pub answered_per_s: f64,
     /// 99th percentile of the response time of accepted creates so far.
     pub accepted_p99: Option<Duration>,
+    /// Faults in force and the backlog, as recorded last.
+    pub standing: Standing,
 }
 
 /// Somebody who watches a run.
 pub trait Watch: Send + Sync {
+    /// The run has a folder, and its plan is in it.
+    fn opened(&self, folder: &Path);
     /// The run enters a stage: "starting the stack", "selling", "waiting for rest", ...
     fn stage(&self, name: &str);
     /// The load stands here; called about once a second.

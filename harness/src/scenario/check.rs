@@ -76,6 +76,7 @@ fn check_mix(mix: &Mix) -> Result<(), ScenarioError> {
     let share = |field: &str, value: f64| require(field, (0.0..=1.0).contains(&value), "must be between 0 and 1");
     share("mix.duplicates", mix.duplicates)?;
     share("mix.concurrent_duplicates", mix.concurrent_duplicates)?;
+    share("mix.altered", mix.altered)?;
     share("mix.cancels", mix.cancels)?;
     share("mix.payments", mix.payments)?;
     share("mix.refunds", mix.refunds)?;
@@ -117,7 +118,9 @@ fn check_promises(promises: &Promises) -> Result<(), ScenarioError> {
     require("promises.worker_poll_max_ms", (20..=60_000).contains(&poll), "must be 20 to 60000")?;
     // The service takes the TTL as a duration from now; a year is beyond any sale and far from every overflow.
     let ttl = promises.order_ttl_ms;
-    require("promises.order_ttl_ms", (1_000..=365 * DAY_MS).contains(&ttl), "must be at least 1000 and at most a year")
+    require("promises.order_ttl_ms", (1_000..=365 * DAY_MS).contains(&ttl), "must be at least 1000 and at most a year")?;
+    let degrade = promises.degrade_after_ms;
+    require("promises.degrade_after_ms", degrade == 0 || (500..=600_000).contains(&degrade), "must be 0, or 500 to 600000")
 }
 
 pub(super) fn require(field: &str, fits: bool, why: &str) -> Result<(), ScenarioError> {
@@ -153,7 +156,7 @@ mod tests {
     #[test]
     fn each_field_out_of_its_range_is_named() {
         type Spoil = fn(&mut Scenario);
-        let wrong: [(&str, Spoil); 54] = [
+        let wrong: [(&str, Spoil); 55] = [
             ("name", |it| it.name.clear()),
             ("name", |it| it.name = "Flash".into()),
             ("name", |it| it.name = "x".repeat(41)),
@@ -171,6 +174,7 @@ mod tests {
             ("stretches", |it| (it.stretches[0].rate_per_s, it.stretches[0].duration_ms) = (100_000.0, 60_000)),
             ("mix.duplicates", |it| it.mix.duplicates = 1.1),
             ("mix.concurrent_duplicates", |it| it.mix.concurrent_duplicates = -0.1),
+            ("mix.altered", |it| it.mix.altered = 1.1),
             ("mix.cancels", |it| it.mix.cancels = f64::NAN),
             ("mix.payments", |it| it.mix.payments = 2.0),
             ("mix.reads", |it| it.mix.reads = 1.5),

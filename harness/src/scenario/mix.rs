@@ -15,6 +15,9 @@ pub struct Mix {
     pub duplicates: f64,
     /// Share of those duplicates that are due at the same instant as the first and go to another process.
     pub concurrent_duplicates: f64,
+    /// Share of the duplicates that ask for one unit more: the same id with another body.
+    #[serde(default)]
+    pub altered: f64,
     /// Share of orders that their user cancels later (skipped if the order was refused).
     pub cancels: f64,
     /// Share of orders that their user pays later and keeps (skipped if the order was refused).
@@ -96,6 +99,7 @@ impl Default for Mix {
             greedy: 0.0,
             duplicates: 0.0,
             concurrent_duplicates: 0.0,
+            altered: 0.0,
             cancels: 0.0,
             payments: 0.0,
             refunds: 0.0,

@@ -138,6 +138,9 @@ pub struct Promises {
     /// The reconciler audits an item every so often, ms; 0 leaves it to the service.
     #[serde(default)]
     pub audit_every_ms: u64,
+    /// MySQL admits orders once Redis has not answered for this long, ms; 0: they are refused meanwhile.
+    #[serde(default)]
+    pub degrade_after_ms: u64,
     /// Kill points that this service can never be met at, and why: their cells are not applicable, and not empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreachable: Vec<(String, String)>,
@@ -153,6 +156,7 @@ impl Default for Promises {
             order_ttl_ms: 1_800_000,
             limit_per_user: 0,
             audit_every_ms: 0,
+            degrade_after_ms: 0,
             unreachable: Vec::new(),
         }
     }

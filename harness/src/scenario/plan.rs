@@ -15,6 +15,8 @@ pub enum Action {
     Create,
     /// Sends the same order, id and body, again.
     Repeat,
+    /// Sends the id again with one unit more in its first line.
+    Alter,
     /// Cancels the order.
     Cancel,
     /// Pays the order.

@@ -9,7 +9,7 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{Executor, Row};
 
 use super::reader::{StoreReader, within};
-use super::{EpochRow, InventoryRow, LedgerRow, OrderRow, OutboxRow, QuotaRow, SnapshotError};
+use super::{AuditFinding, EpochRow, InventoryRow, LedgerRow, OrderRow, OutboxRow, QuotaRow, SnapshotError};
 use crate::scenario::ItemId;
 use crate::target::ledger::{self, Query};
 
@@ -31,6 +31,8 @@ pub struct LedgerState {
     pub outbox: Vec<OutboxRow>,
     /// Quotas, by item and user.
     pub quotas: Vec<QuotaRow>,
+    /// What audits found, by age; `None` if the service does not keep that.
+    pub audit_findings: Option<Vec<AuditFinding>>,
 }
 
 impl LedgerState {
@@ -56,7 +58,17 @@ async fn read_all(mysql: &mut MySqlConnection) -> Result<LedgerState, SnapshotEr
         ledger: read_rows(mysql, ledger::LEDGER, ledger_row).await?,
         outbox: read_rows(mysql, ledger::OUTBOX, outbox_row).await?,
         quotas: read_rows(mysql, ledger::QUOTAS, quota_row).await?,
+        audit_findings: read_findings(mysql).await?,
     })
+}
+
+/// A service need not have that table.
+async fn read_findings(mysql: &mut MySqlConnection) -> Result<Option<Vec<AuditFinding>>, SnapshotError> {
+    let kept: Vec<()> = read_rows(mysql, ledger::AUDIT_FINDINGS_KEPT, |_| Ok(())).await?;
+    if kept.is_empty() {
+        return Ok(None);
+    }
+    read_rows(mysql, ledger::AUDIT_FINDINGS, audit_finding).await.map(Some)
 }
 
 /// Streams the rows of `query` through `read`.
@@ -155,6 +167,17 @@ fn outbox_row(row: &Columns<'_>) -> Result<OutboxRow, SnapshotError> {
         status: row.get("status")?,
         attempts: row.get("attempts")?,
         last_error: row.get("last_error")?,
+    })
+}
+
+fn audit_finding(row: &Columns<'_>) -> Result<AuditFinding, SnapshotError> {
+    Ok(AuditFinding {
+        item: row.item()?,
+        epoch: row.unsigned("epoch")?,
+        findings: row.get("findings")?,
+        drift: row.get("drift")?,
+        details: row.get("details")?,
+        created_at_ms: row.get("created_at_ms")?,
     })
 }
 

@@ -132,6 +132,23 @@ pub struct QuotaRow {
     pub quantity: i64,
 }
 
+/// `audit_findings`: what an audit of the service found before it corrected it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditFinding {
+    /// The item.
+    pub item: ItemId,
+    /// Epoch that was audited.
+    pub epoch: u64,
+    /// What was wrong, in words.
+    pub findings: String,
+    /// Redis less ledger, units.
+    pub drift: i64,
+    /// The numbers that were compared.
+    pub details: String,
+    /// When it was found, ms since 1970 by the database's clock.
+    pub created_at_ms: i64,
+}
+
 /// A lock in Redis: a member of `inventory:lock:T`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockState {
@@ -225,6 +242,9 @@ pub struct Snapshot {
     pub outbox: Vec<OutboxRow>,
     /// Quotas.
     pub quotas: Vec<QuotaRow>,
+    /// What audits of the service found, by age; `None` if it does not keep that.
+    #[serde(default)]
+    pub audit_findings: Option<Vec<AuditFinding>>,
     /// Redis, by item.
     pub redis: BTreeMap<ItemId, RedisItem>,
     /// Keys under `inventory:` of no known form, of the wrong type, or of an item without a balance (the values of those are in `redis` as well).

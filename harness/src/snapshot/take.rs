@@ -90,7 +90,7 @@ fn assemble(ledger: LedgerState, redis: RedisState, consistent: bool, attempts: 
     let unknown = redis.items.iter().filter(|(item, _)| !known.contains(item));
     let mut stray_keys: Vec<String> = unknown.flat_map(|(item, held)| keys_of(*item, held)).chain(redis.stray_keys).collect();
     stray_keys.sort_unstable();
-    let LedgerState { inventory, epochs, orders, ledger, outbox, quotas } = ledger;
+    let LedgerState { inventory, epochs, orders, ledger, outbox, quotas, audit_findings } = ledger;
     Snapshot {
         taken_at: Offset::ZERO,
         consistent,
@@ -101,6 +101,7 @@ fn assemble(ledger: LedgerState, redis: RedisState, consistent: bool, attempts: 
         ledger,
         outbox,
         quotas,
+        audit_findings,
         redis: redis.items,
         stray_keys,
         reads: Vec::new(),

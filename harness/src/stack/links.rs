@@ -15,7 +15,7 @@ use crate::proxy::tap::{Calls, Process, http_taps, mysql_taps, redis_taps};
 use crate::proxy::{Network, Protocol, Proxies, ProxySpec, RemoteProxies};
 use crate::scenario::faults::Store;
 use crate::seed::Seed;
-use crate::target::dialect::holdfast;
+use crate::target::dialect::holdfast_with;
 
 /// Whose way the harness's own is.
 const OWN: &str = "harness";
@@ -43,7 +43,7 @@ impl Links {
                 Network::There(RemoteProxies::at(url).await.map_err(refused)?)
             }
         };
-        let dialect = Arc::new(holdfast());
+        let dialect = Arc::new(holdfast_with(&spec.service.scripts));
         Ok(Some(Self { network, dialect, clock, processes: Mutex::default(), to_redis: Mutex::default() }))
     }
 

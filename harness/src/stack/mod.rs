@@ -39,6 +39,8 @@ pub struct ServiceCommand {
     pub program: PathBuf,
     /// Arguments before the service's own.
     pub leading: Vec<String>,
+    /// Name and text of each script that it runs instead of the one in `lua/`: those of a build with planted defects.
+    pub scripts: Vec<(String, String)>,
 }
 
 /// Where the stores come from.

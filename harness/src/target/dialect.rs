@@ -17,6 +17,19 @@ pub fn holdfast() -> Dialect {
     Dialect { scripts: scripts(), statements: statements(), create }
 }
 
+/// [`holdfast`] with further texts of its scripts, by name. A name that is none is left out.
+#[must_use]
+pub fn holdfast_with(scripts: &[(String, String)]) -> Dialect {
+    let mut dialect = holdfast();
+    let known = forms();
+    let form = |(name, text): &(String, String)| {
+        let (_, script, _, orders) = known.iter().find(|(known, ..)| known == name)?;
+        Some(ScriptForm { sha1: sha1(text), script: *script, orders: *orders })
+    };
+    dialect.scripts.extend(scripts.iter().filter_map(form));
+    dialect
+}
+
 macro_rules! script_text {
     ($name:literal) => {
         concat!(include_str!("../../../lua/ready.lua"), "\n", include_str!(concat!("../../../lua/", $name, ".lua")))
@@ -24,15 +37,18 @@ macro_rules! script_text {
 }
 
 fn scripts() -> Vec<ScriptForm> {
-    let texts = [
-        (Script::PreDeduct, script_text!("pre_deduct"), ScriptOrders::Argument(2)),
-        (Script::Confirm, script_text!("confirm"), ScriptOrders::MembersFrom(3)),
-        (Script::Rollback, script_text!("rollback"), ScriptOrders::MembersFrom(3)),
-        (Script::ApplyDelta, script_text!("apply_delta"), ScriptOrders::EventKey(3)),
-        (Script::Install, script_text!("install"), ScriptOrders::None),
-        (Script::Probe, script_text!("probe"), ScriptOrders::None),
-    ];
-    texts.into_iter().map(|(script, text, orders)| ScriptForm { sha1: sha1(text), script, orders }).collect()
+    forms().into_iter().map(|(_, script, text, orders)| ScriptForm { sha1: sha1(text), script, orders }).collect()
+}
+
+fn forms() -> [(&'static str, Script, &'static str, ScriptOrders); 6] {
+    [
+        ("pre_deduct", Script::PreDeduct, script_text!("pre_deduct"), ScriptOrders::Argument(2)),
+        ("confirm", Script::Confirm, script_text!("confirm"), ScriptOrders::MembersFrom(3)),
+        ("rollback", Script::Rollback, script_text!("rollback"), ScriptOrders::MembersFrom(3)),
+        ("apply_delta", Script::ApplyDelta, script_text!("apply_delta"), ScriptOrders::EventKey(3)),
+        ("install", Script::Install, script_text!("install"), ScriptOrders::None),
+        ("probe", Script::Probe, script_text!("probe"), ScriptOrders::None),
+    ]
 }
 
 fn statements() -> Vec<StatementForm> {

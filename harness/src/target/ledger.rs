@@ -4,8 +4,8 @@
 //! the statements must have the session in UTC (the driver's default), as the service has.
 
 /// The tables that the target owns.
-pub const TABLES: [&str; 7] =
-    ["inventory", "inventory_epoch", "orders", "inventory_transactions", "outbox", "user_quota", "stock_changes"];
+pub const TABLES: [&str; 8] =
+    ["inventory", "inventory_epoch", "orders", "inventory_transactions", "outbox", "user_quota", "stock_changes", "audit_findings"];
 
 /// A statement and what it reads, for error texts.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +64,20 @@ pub const QUOTAS: Query = Query {
     of: "user_quota",
     sql: "SELECT store_id, product_id, sku_id, user_id, quantity
             FROM user_quota ORDER BY store_id, product_id, sku_id, user_id",
+};
+
+/// Whether the service keeps what its audits find: one row if it does.
+pub const AUDIT_FINDINGS_KEPT: Query = Query {
+    of: "tables of the service",
+    sql: "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'audit_findings'",
+};
+
+/// What audits of the service found, by age.
+pub const AUDIT_FINDINGS: Query = Query {
+    of: "audit_findings",
+    sql: "SELECT store_id, product_id, sku_id, epoch, findings, drift, details,
+                 CAST(UNIX_TIMESTAMP(created_at) * 1000 AS SIGNED) AS created_at_ms
+            FROM audit_findings ORDER BY id",
 };
 
 /// Per item what changes whenever anything moves, and its SALE rows in LOCK (no other kind can be in LOCK). The subqueries read
@@ -131,3 +145,16 @@ pub const LOCK_ITEM: [&str; 2] = [
 
 /// A write that would change nothing; a server that refuses writes refuses it.
 pub const WRITE_NOTHING: &str = "UPDATE inventory SET version = version WHERE store_id = 0";
+
+/// Event and order id of a message that a stranger puts into the outbox.
+pub const BAD_MESSAGE: &str = "bad.message";
+
+/// A deduct of one unit that belongs to no order; bound to store, product and SKU. Its id holds a dot, which no order's does.
+pub const PUT_BAD_MESSAGE: &str = "INSERT INTO outbox (event_id, event_type, order_id, store_id, product_id, sku_id, quantity, epoch, token) \
+    VALUES ('bad.message', 'DEDUCT_STOCK_DB', 'bad.message', ?, ?, ?, 1, 1, '1:1')";
+
+/// Such messages that the service has given up.
+pub const BAD_MESSAGES_GIVEN_UP: &str = "SELECT COUNT(*) FROM outbox WHERE event_id = 'bad.message' AND status = 'DEAD'";
+
+/// Takes those away.
+pub const REMOVE_BAD_MESSAGES: &str = "DELETE FROM outbox WHERE event_id = 'bad.message' AND status = 'DEAD'";

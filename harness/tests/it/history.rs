@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use harness::clock::{Offset, RunClock};
 use harness::history::HistoryError;
+use harness::history::follow::Follower;
 use harness::history::journal::{End, read_lines};
 use harness::history::line::{Content, parse};
 use harness::history::pairing::read_history;
@@ -73,6 +74,32 @@ async fn a_finished_history_ends_with_its_counts() {
     assert_eq!(times, [before, Offset(7)]);
     assert!(matches!(recorder.record(note(3)).await, Err(HistoryError::Lost { .. })));
     assert!(matches!(recorder.sync().await, Err(HistoryError::Lost { .. })));
+}
+
+#[tokio::test]
+async fn a_history_is_followed_while_it_is_written_and_half_a_frame_waits_for_its_rest() {
+    let folder = Folder::new("followed");
+    let (recorder, guard) = Recorder::create(&folder.history(), RunClock::start()).unwrap();
+    let mut follower = Follower::new(&folder.history());
+    for (number, expected) in [(1, 1), (2, 2)] {
+        if number == 1 {
+            recorder.record(head()).await.unwrap();
+        }
+        recorder.record(note(number)).await.unwrap();
+        recorder.sync().await.unwrap();
+        let so_far = follower.history().unwrap();
+        assert_eq!((so_far.notes.len(), so_far.problems, so_far.tail), (expected, vec![], None));
+    }
+    recorder.record(note(3)).await.unwrap();
+    guard.finish("finished").await.unwrap();
+    let whole = std::fs::read(folder.history()).unwrap();
+    std::fs::write(folder.history(), &whole[..whole.len() - 5]).unwrap();
+    let cut = follower.history().unwrap();
+    assert_eq!((cut.notes.len(), cut.tail), (2, None));
+    std::fs::write(folder.history(), &whole).unwrap();
+    let finished = follower.history().unwrap();
+    assert_eq!((finished.notes.len(), finished.problems.as_slice(), finished.tail.is_some()), (3, &[] as &[String], true));
+    assert_eq!(finished, read_history(&folder.history()).unwrap());
 }
 
 #[tokio::test]

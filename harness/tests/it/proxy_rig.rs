@@ -24,6 +24,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 pub(crate) struct Echo {
     pub(crate) address: SocketAddr,
     accepted: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
 }
 
 impl Echo {
@@ -31,21 +32,29 @@ impl Echo {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepted = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&accepted);
+        let ended = Arc::new(AtomicUsize::new(0));
+        let (count, gone) = (Arc::clone(&accepted), Arc::clone(&ended));
         tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 count.fetch_add(1, Ordering::SeqCst);
                 stream.set_nodelay(true).unwrap();
+                let gone = Arc::clone(&gone);
                 tokio::spawn(async move {
                     let (mut read, mut write) = stream.split();
                     // A connection that a test breaks ends with an error here.
                     drop(tokio::io::copy(&mut read, &mut write).await);
                     drop(write.shutdown().await);
+                    gone.fetch_add(1, Ordering::SeqCst);
                 });
             }
         });
-        Self { address, accepted }
+        Self { address, accepted, ended }
+    }
+
+    /// Connections that the server has seen the end of.
+    pub(crate) fn ended(&self) -> usize {
+        self.ended.load(Ordering::SeqCst)
     }
 
     /// Connections accepted so far.

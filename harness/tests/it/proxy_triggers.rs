@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use harness::clock::RunClock;
-use harness::proxy::{Armed, Decision, Direction, Dissector, Frame, Hit, OnHit, Piece, Proxies, ProxySpec, Trigger};
+use harness::proxy::{Armed, Decision, Direction, Dissector, End, Frame, Hit, OnHit, Piece, Proxies, ProxySpec, Trigger};
 use harness::seed::Seed;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
@@ -186,6 +186,29 @@ async fn cuts_and_resets_end_the_connection_before_or_after_the_frame() {
         }
         assert_eq!(rig.proxies.counters("lines").unwrap().connections[number].upstream.forwarded, forwarded, "{decision:?}");
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_forgotten_ends_for_its_client_only() {
+    let rig = rig().await;
+    for decision in [Decision::Forget, Decision::Reset] {
+        let mut armed = rig.proxies.arm(Trigger { hold_max: LONG, ..Trigger::at("commit", LONG) });
+        let mut client = connect(rig.address).await;
+        round_trip(&mut client, b"take o1\n").await;
+        client.write_all(b"commit o1\n").await.unwrap();
+        assert!(hit(&mut armed).await.decide(decision));
+        assert_eq!(read_to_end(&mut client).await, Err(ErrorKind::ConnectionReset), "{decision:?}");
+    }
+    // The server sees the end of the second one, which came later.
+    let clock = RunClock::start();
+    let deadline = clock.now().plus(SOON);
+    while rig.echo.ended() == 0 {
+        assert!(clock.now() < deadline, "no connection ended within {SOON:?}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!((rig.echo.accepted(), rig.echo.ended()), (2, 1));
+    let counters = rig.proxies.counters("lines").unwrap();
+    assert_eq!((counters.connections[0].ended.unwrap().0, counters.reset), (End::Forgotten, 2));
 }
 
 #[tokio::test]

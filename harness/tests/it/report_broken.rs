@@ -153,6 +153,7 @@ fn readings(evidence: &mut Evidence) {
             ("locks", "", if hurt { 1_200.0 } else { 60.0 + 4.0 * wave }),
             ("drift", "1:20:300", 0.0),
             ("oldest_lock_ms", "", if hurt { 1_900.0 } else { 80.0 + 9.0 * wave }),
+            ("stall_ms", "", if ms % 5_000 == 0 { 6.0 + wave } else { 0.1 + wave / 20.0 }),
             ("memory_mib", "api-1", 31.0 + wave),
             ("memory_mib", "redis", 12.0 + ms as f64 / 4e3),
         ] {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use harness::invariants::{Evidence, Finding, Verdict};
 use harness::measure::measure;
-use harness::report::{Report, RunFolder, assemble, console, folder, hlog, junit, markdown, write_report};
+use harness::report::{Report, RunFolder, assemble, console, folder, hlog, junit, markdown, prom, write_report};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
@@ -78,6 +78,28 @@ fn junit_shows_a_failed_rig_as_an_error_of_its_own() {
     evidence.damage.push("history.jsonl.zst cannot be read".to_owned());
     let cases = cases(&junit::render(&report(&evidence, synthetic::all_held())).unwrap());
     assert_eq!(cases["run"], Some(("error".to_owned(), "rig".to_owned())));
+}
+
+#[test]
+fn prometheus_text_has_one_head_a_family_and_no_line_twice() {
+    let mut findings = mixed();
+    findings[1].invariant = "odd \"name\"".to_owned();
+    let text = prom::render(&report(&synthetic::evidence(20_000), findings));
+    let (heads, lines): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with('#'));
+    let names: BTreeSet<&str> = lines.iter().map(|line| line.split('{').next().unwrap()).collect();
+    assert_eq!(heads.iter().filter(|line| line.starts_with("# TYPE")).count(), names.len());
+    let series: BTreeSet<&str> = lines.iter().map(|line| line.rsplit_once(' ').unwrap().0).collect();
+    assert_eq!(series.len(), lines.len());
+    assert!(lines.iter().all(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().is_ok()), "{text}");
+    for expected in [
+        "holdfast_run_outcome{scenario=\"flash_sale\",class=\"violated\"} 1",
+        "holdfast_run_outcome{scenario=\"flash_sale\",class=\"held\"} 0",
+        "holdfast_run_counter_examples{scenario=\"flash_sale\",claim=\"odd \\\"name\\\"\"} 2",
+        "operation=\"create_order\",outcome=\"ok\",time=\"response\",quantile=\"0.99\"} 0.0",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+    assert!(!prom::render(&report(&synthetic::evidence(0), synthetic::all_held())).contains("latency_seconds"));
 }
 
 #[test]
@@ -157,7 +179,7 @@ fn a_report_of_every_size_and_state_is_written_whole() {
         assert_eq!((&read.warnings, &read.not_tested), (&written.warnings, &written.not_tested));
         assert_eq!(read.measurements.outcomes, written.measurements.outcomes);
         let names = std::fs::read_dir(run.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let expected = [folder::JUNIT, folder::LATENCY, folder::LOGS, folder::HTML, folder::REPORT, folder::MARKDOWN];
+        let expected = [folder::JUNIT, folder::LATENCY, folder::LOGS, folder::HTML, folder::REPORT, folder::MARKDOWN, folder::PROM];
         assert_eq!(names.collect::<BTreeSet<_>>(), expected.map(str::to_owned).into());
     }
     std::fs::remove_dir_all(&reports).unwrap();

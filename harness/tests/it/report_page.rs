@@ -5,9 +5,10 @@
 use harness::clock::Offset;
 use harness::history::operation::Timed;
 use harness::history::record::{FaultMark, FaultStep};
-use harness::invariants::{Evidence, Finding};
+use harness::invariants::{Evidence, Finding, judge};
 use harness::measure::measure;
-use harness::report::{assemble, html};
+use harness::report::formulas::formula;
+use harness::report::{assemble, html, live};
 
 use crate::report_synthetic as synthetic;
 
@@ -30,7 +31,7 @@ fn charts(page: &str) -> serde_json::Value {
 #[test]
 fn a_run_without_operations_says_so_and_draws_no_plots() {
     let page = page(&synthetic::evidence(0));
-    assert!(page.contains("The history holds no operation") && page.contains("None: no operation was sent"));
+    assert!(page.contains("The history holds no operation.") && page.contains("None: no operation was sent"));
     assert!(!page.contains("<script"));
 }
 
@@ -38,6 +39,7 @@ fn a_run_without_operations_says_so_and_draws_no_plots() {
 fn a_run_of_one_operation_has_a_whole_page() {
     let page = page(&synthetic::evidence(1));
     assert!(page.contains("flash-sale --seed 7") && page.contains("no_oversell"));
+    assert!(page.contains("The history holds 1 operation in all"));
     assert_eq!(charts(&page)["rates"]["offered"].as_array().unwrap().iter().filter_map(|rate| rate.as_f64()).sum::<f64>(), 10.0);
 }
 
@@ -70,8 +72,51 @@ fn violations_are_told_and_only_the_first_of_a_claim_is_open() {
     let page = page_of(&synthetic::evidence(100), findings);
     assert!(page.contains("<summary>15,002 units are out of a supply of 15,000</summary>"));
     assert!(page.contains("pre_deduct leaves -1") && page.contains("exit code 1"));
-    assert_eq!(page.matches("<details open>").count(), 1);
-    assert_eq!(page.matches("<details>").count(), 1);
+    assert_eq!(page.matches("-0\" open>").count(), 1);
+    assert_eq!(page.matches("<details id=").count(), 2);
+}
+
+#[test]
+fn a_violated_claim_stands_first_and_leads_to_its_story_from_table_and_plot() {
+    let mut findings = synthetic::all_held();
+    findings[4].verdict = synthetic::violated("Redis holds -2, the ledger 0");
+    let page = page_of(&synthetic::evidence(2_000), findings);
+    let first = page.split_once("<tbody>").unwrap().1.split_once("</tr>").unwrap().0;
+    assert!(first.contains(r##"href="#violated-redis_equals_ledger""##), "{first}");
+    assert!(page.contains(r#"<article class="trial" id="violated-redis_equals_ledger">"#));
+    assert!(page.contains(formula("redis_equals_ledger").unwrap()));
+    let flag = &charts(&page)["flags"][0];
+    assert_eq!((flag["at"].as_f64(), flag["story"].as_str()), (Some(4.31), Some("story-redis_equals_ledger-0")));
+    assert!(page.contains(r#"<details id="story-redis_equals_ledger-0" open>"#));
+}
+
+#[test]
+fn every_claim_that_can_be_violated_has_its_formula() {
+    let never_violated = ["faults_bit", "kill_points_covered", "generator_kept_up"];
+    let names = judge(&synthetic::evidence(1)).into_iter().map(|finding| finding.invariant);
+    let without: Vec<_> = names.filter(|name| formula(name).is_none() && !never_violated.contains(&name.as_str())).collect();
+    assert!(without.is_empty(), "{without:?}");
+}
+
+#[test]
+fn the_page_of_a_run_that_goes_on_has_figures_and_no_verdict() {
+    let mut evidence = synthetic::cut_off(10_000);
+    evidence.history.samples.push(Timed {
+        at: Offset::from_millis(2_900),
+        what: harness::history::record::Sample { name: "outbox_new".to_owned(), of: String::new(), value: 12.0 },
+    });
+    let page = live::page(&evidence.plan, evidence.history, "x").unwrap();
+    assert!(page.contains("data-live") && page.contains(r#"<span class="class">running</span>"#));
+    assert!(
+        page.contains("Phase baseline at ")
+            && page.contains("10,000 of 10,000 arrivals were due. In force: no fault. Backlog: 12.0.")
+    );
+    for word in ["<h2>Claims", "<h2>Not tested", "exit code", "was cut off"] {
+        assert!(!page.contains(word), "{word}");
+    }
+    assert!(!charts(&page)["at"].as_array().unwrap().is_empty());
+    let nothing = live::page(&synthetic::evidence(0).plan, harness::history::operation::History::default(), "x").unwrap();
+    assert!(nothing.contains("Phase start at 0.000 s.") && charts(&nothing)["at"].as_array().unwrap().is_empty());
 }
 
 #[test]

@@ -52,7 +52,11 @@ pub(crate) fn spec(logs: &Logs, backend: Backend, flags: &[&str]) -> StackSpec {
     StackSpec {
         backend,
         processes: Processes { api: 2, worker: 1 },
-        service: ServiceCommand { program: "/bin/sh".into(), leading: vec!["-c".into(), script, binary.display().to_string()] },
+        service: ServiceCommand {
+            program: "/bin/sh".into(),
+            leading: vec!["-c".into(), script, binary.display().to_string()],
+            scripts: Vec::new(),
+        },
         service_flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
         ready_ms: 30_000,
         redis_append_only: false,
@@ -134,7 +138,7 @@ async fn a_service_that_ends_at_start_is_told_with_the_end_of_its_log() {
 async fn a_program_that_does_not_exist_is_told_by_its_name() {
     let logs = Logs::new("none");
     let mut spec = spec(&logs, Backend::Process, &[]);
-    spec.service = ServiceCommand { program: "/nonexistent/service".into(), leading: Vec::new() };
+    spec.service = ServiceCommand { program: "/nonexistent/service".into(), leading: Vec::new(), scripts: Vec::new() };
     let error = Stack::start(spec, RunClock::start()).await.unwrap_err().to_string();
     assert!(error.contains("/nonexistent/service"), "{error}");
 }

@@ -32,6 +32,14 @@ const WORKER_ERRORS: Selector = of("holdfast_steps_total", &[("step", WORKERS), 
 const OLDEST_LOCK: Measure = Measure::Highest(of("holdfast_lock_overdue_seconds", &[]));
 const OLDEST_MESSAGE: Measure = Measure::Highest(of("holdfast_outbox_oldest_seconds", &[]));
 
+/// Orders that were not created, for whatever reason.
+#[cfg(feature = "defects")]
+pub(super) const ORDERS_REFUSED: Measure = Measure::Share(
+    of("holdfast_steps_total", &[("step", &["create"]), ("result", &["sold_out", "not_admitted", "throttled", "unknown"])]),
+    of("holdfast_steps_total", &[("step", &["create"])]),
+    60,
+);
+
 /// All rules, the gravest first.
 pub const RULES: &[Rule] = &[
     page(

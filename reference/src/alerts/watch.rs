@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Measure, RULES, Rule, Sample, Selector, samples};
 use crate::clock;
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 
 /// Pause between two evaluations.
 pub const STEP: Duration = Duration::from_secs(5);
@@ -59,6 +61,8 @@ impl Evaluation {
     /// Takes the text of this time, which is later than the last one's, and evaluates every rule.
     pub fn step(&mut self, at: Duration, text: &str) -> Vec<Alert> {
         let wanted: Vec<Selector> = RULES.iter().flat_map(|rule| rule.measure.selectors()).collect();
+        #[cfg(feature = "defects")]
+        let wanted: Vec<Selector> = wanted.into_iter().chain(super::rules::ORDERS_REFUSED.selectors()).collect();
         let kept = samples(text).into_iter().filter(|sample| wanted.iter().any(|selector| selector.takes(sample))).collect();
         self.seen.push_back((at, kept));
         let longest = RULES.iter().map(|rule| rule.measure.window()).max().unwrap_or_default();
@@ -69,7 +73,14 @@ impl Evaluation {
     }
 
     fn judge(&mut self, rule: &'static Rule, at: Duration) -> Alert {
-        let value = self.measure(&rule.measure, at);
+        let measure = rule.measure;
+        #[cfg(feature = "defects")]
+        let measure = if planted(Defect::AlertOnRatio) && rule.name == "HoldfastPreDeductErrors" {
+            super::rules::ORDERS_REFUSED
+        } else {
+            measure
+        };
+        let value = self.measure(&measure, at);
         if value.is_none_or(|value| value <= rule.above) {
             self.above_since.remove(rule.name);
             return Alert { rule, state: State::Inactive, value };

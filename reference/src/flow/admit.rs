@@ -6,6 +6,8 @@ use super::breaker::Pass;
 use super::resolve::Held;
 use super::{Flow, Refusal};
 use crate::clock::{self, Deadline};
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::{Item, Line, Member, OrderId, OrderRequest};
 use crate::ledger::{Admission, Mode};
 use crate::stock::{PreDeduct, StockError, Taken};
@@ -32,6 +34,25 @@ pub(super) enum Admitted {
     },
 }
 
+/// What the attempts of one request have used so far.
+#[derive(Debug, Default)]
+pub(super) struct Used {
+    /// Whether units were taken in Redis, whatever became of them since.
+    units: bool,
+    /// Whether it has one of the places of orders that MySQL admits.
+    place: bool,
+}
+
+impl Used {
+    /// A refusal in terms of the whole request: [`Refusal::Throttled`] promises that nothing was taken.
+    pub(super) fn speak_of(&self, refusal: Refusal) -> Refusal {
+        match refusal {
+            Refusal::Throttled if self.units => Refusal::NotAdmitted("mysql admits too many orders by now".to_owned()),
+            other => other,
+        }
+    }
+}
+
 /// The end of an admission, with what had been taken by then.
 pub(super) struct Attempt {
     pub(super) held: Vec<Held>,
@@ -40,14 +61,19 @@ pub(super) struct Attempt {
 
 impl Flow {
     /// Admits every line in order. Stops at the first that is refused; what is held by then is in the result.
-    pub(super) async fn admit(&self, request: &OrderRequest, deadline: Deadline) -> Attempt {
+    pub(super) async fn admit(&self, request: &OrderRequest, deadline: Deadline, used: &mut Used) -> Attempt {
+        // Asked first, so that as a rule whoever is throttled has taken nothing.
+        if request.lines().iter().any(|line| self.modes.of(line.item) == Some(Mode::Db)) && !self.may_use_mysql(used) {
+            return Attempt { held: Vec::new(), result: Err(Refusal::Throttled) };
+        }
         let mut held = Vec::with_capacity(request.lines().len());
         let mut admissions = Vec::with_capacity(request.lines().len());
         let mut left = Vec::with_capacity(request.lines().len());
         for line in request.lines() {
-            match self.admit_line(request.order(), *line, deadline).await {
+            match self.admit_line(request.order(), *line, deadline, used).await {
                 Ok(LineAdmitted::ByRedis(taken)) => {
                     let member = Member { order: request.order().clone(), token: taken.token, quantity: taken.quantity };
+                    used.units = true;
                     held.push(Held { item: line.item, member });
                     admissions.push(Admission { line: *line, token: Some(taken.token) });
                     left.push(taken.left);
@@ -63,10 +89,16 @@ impl Flow {
         Attempt { held, result: Ok(Admitted::All { admissions, left }) }
     }
 
-    async fn admit_line(&self, order: &OrderId, line: Line, deadline: Deadline) -> Result<LineAdmitted, Refusal> {
+    /// One place an order, however many of its lines MySQL admits.
+    fn may_use_mysql(&self, used: &mut Used) -> bool {
+        used.place = used.place || self.database_orders.take();
+        used.place
+    }
+
+    async fn admit_line(&self, order: &OrderId, line: Line, deadline: Deadline, used: &mut Used) -> Result<LineAdmitted, Refusal> {
         loop {
             match self.modes.of(line.item) {
-                Some(Mode::Db) if self.database_orders.take() => return Ok(LineAdmitted::ByLedger),
+                Some(Mode::Db) if self.may_use_mysql(used) => return Ok(LineAdmitted::ByLedger),
                 Some(Mode::Db) => return Err(Refusal::Throttled),
                 Some(Mode::Closed) => return Err(Refusal::NotAdmitted(format!("item {} is closed", line.item))),
                 _ => {}
@@ -124,9 +156,32 @@ impl Flow {
             reply = self.stock.pre_deduct(line.item, order, line.quantity).await;
         }
         pass.tell(reply.is_ok());
+        #[cfg(feature = "defects")]
+        if planted(Defect::RollbackOfUnknownAddsStock) && reply.is_err() {
+            self.undo_behind(order, line);
+        }
         self.metrics.count("pre_deduct", pre_deduct_word(&reply));
         self.metrics.time("pre_deduct", started);
         reply
+    }
+}
+
+#[cfg(feature = "defects")]
+impl Flow {
+    /// Adds the units of a reservation that came to nothing, as it seems, once, as soon as Redis answers again.
+    fn undo_behind(&self, order: &OrderId, line: Line) {
+        let (flow, event) = (self.clone(), format!("undo-{order}"));
+        tokio::spawn(async move {
+            for _ in 0..20 {
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                if let Ok(Some(state)) = flow.ledger.epoch(line.item).await {
+                    let units = u64::from(line.quantity.get());
+                    if flow.stock.apply_delta(line.item, state.epoch, &event, units).await.is_ok() {
+                        return;
+                    }
+                }
+            }
+        });
     }
 }
 

@@ -2,6 +2,8 @@
 //! brings the increase to Redis. The lock in Redis plays no part: its token has a ledger row, so it is confirmed, never rolled back.
 
 use super::{Flow, Refusal};
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::{OrderId, OrderStatus};
 use crate::ledger::{Changed, StoredOrder, Undo};
 
@@ -26,6 +28,8 @@ impl Flow {
             // The id is spent by then, or an order stands: neither is "no effect".
             changed = again.map_err(|error| Refusal::Unknown(error.to_string()))?;
         }
+        #[cfg(feature = "defects")]
+        self.roll_back_unlocked(&changed).await;
         match changed {
             Changed::Now(stored) => {
                 self.forget_sold_out(&stored);
@@ -46,6 +50,13 @@ impl Flow {
     /// MySQL gave no answer (a repeat is safe).
     pub async fn expire(&self, order: &OrderId) -> Result<bool, Refusal> {
         let changed = self.ledger.undo(order, Undo::Expire, "unpaid").await?;
+        #[cfg(feature = "defects")]
+        {
+            self.roll_back_unlocked(&changed).await;
+            if let (Changed::Now(stored) | Changed::Not(stored), true) = (&changed, planted(Defect::ExpiryIncrementsBlindly)) {
+                self.add_blindly(stored).await;
+            }
+        }
         self.metrics.count("expire", if matches!(changed, Changed::Now(_)) { "expired" } else { "lost_race" });
         Ok(matches!(changed, Changed::Now(_)))
     }

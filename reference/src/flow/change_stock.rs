@@ -5,6 +5,8 @@
 
 use super::{Flow, Refusal};
 use crate::clock;
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::{ChangeKind, Item, StockChange};
 use crate::ledger::{ChangeStop, EpochState, Mode, Rebuilt, ReopenStop, StockChanged};
 use crate::stock::Installer;
@@ -28,6 +30,10 @@ impl Flow {
     /// No such item; the id belongs to another change; too few units are free, or held: nothing changed. [`Refusal::Unknown`] if nobody can
     /// say (a repeat tells).
     pub async fn change_stock(&self, change: &StockChange) -> Result<Booked, Refusal> {
+        #[cfg(feature = "defects")]
+        if change.kind() == ChangeKind::Restock && planted(Defect::RestockRedisFirst) {
+            self.stock.add_blindly(change.item(), change.units()).await?;
+        }
         let result = match change.kind() {
             ChangeKind::Restock => self.ledger.restock(change.clone()).await.map_err(Refusal::from),
             ChangeKind::Cut | ChangeKind::Hold => self.change_behind_barrier(change).await,

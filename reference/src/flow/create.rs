@@ -6,10 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::admit::{Admitted, in_time};
+use super::admit::{Admitted, Used, in_time};
 use super::resolve::Held;
 use super::{Flow, Refusal};
 use crate::clock::{self, Deadline};
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::{Epoch, Item, OrderRequest, OrderStatus};
 use crate::ledger::{Admission, LedgerError, NewOrder, Seat, StoredOrder, Written};
 
@@ -72,6 +74,8 @@ impl Flow {
     }
 
     async fn create_within(&self, request: Arc<OrderRequest>, repeated: bool, deadline: Deadline) -> Result<Created, Refusal> {
+        #[cfg(feature = "defects")]
+        let repeated = repeated && !planted(Defect::RetryTakesAgain);
         if repeated {
             if let Some(stored) = self.ledger.order(request.order()).await? {
                 return answer_from(&request, stored);
@@ -80,10 +84,11 @@ impl Flow {
             return Err(Refusal::SoldOut { item: line.item });
         }
         // Before any stock is taken: whoever is told to come back later left no trace.
-        let seat = self.ledger.seat()?;
+        let seat = self.ledger.seat(request.lines().iter().map(|line| line.item))?;
+        let mut used = Used::default();
         for _ in 0..TRIES {
-            match self.attempt(&request, &seat, deadline).await {
-                Step::Answer(answer) => return answer,
+            match self.attempt(&request, &seat, deadline, &mut used).await {
+                Step::Answer(answer) => return answer.map_err(|refusal| used.speak_of(refusal)),
                 Step::Again(item) if deadline.has_passed() => return Err(moved_on(item)),
                 Step::Again(item) => in_time(deadline, item, self.make_ready(item, "epoch_moved")).await?,
             }
@@ -91,7 +96,7 @@ impl Flow {
         Err(Refusal::NotAdmitted("the epoch moved on again and again".to_owned()))
     }
 
-    async fn attempt(&self, request: &Arc<OrderRequest>, seat: &Seat, deadline: Deadline) -> Step {
+    async fn attempt(&self, request: &Arc<OrderRequest>, seat: &Seat, deadline: Deadline, used: &mut Used) -> Step {
         // Before stock is taken: while MySQL is away every reservation would only wait for the resolver.
         let Some(mut pass) = self.mysql.pass() else {
             return Step::Answer(Err(Refusal::NotAdmitted("mysql does not answer".to_owned())));
@@ -104,7 +109,7 @@ impl Flow {
             }
             pass.answered();
         }
-        let attempt = self.admit(request, deadline).await;
+        let attempt = self.admit(request, deadline, used).await;
         let held = attempt.held;
         let (admissions, left) = match attempt.result {
             Ok(Admitted::All { admissions, left }) => (admissions, left),
@@ -116,6 +121,8 @@ impl Flow {
         };
         // A reservation that stood already was made by an attempt that may still be writing its order.
         let contested = admissions.iter().zip(&left).any(|(admission, left)| admission.token.is_some() && left.is_none());
+        #[cfg(feature = "defects")]
+        let contested = contested && !planted(Defect::RollbackOnDuplicate);
         if contested && let Some(stored) = self.order_of_twin(request).await {
             self.release(&stored, &held).await;
             return Step::Answer(answer_from(request, stored));
@@ -125,12 +132,14 @@ impl Flow {
         let written = self.ledger.write_seated(order, seat.clone()).await;
         match &written {
             Ok(Written::Unknown) | Err(LedgerError::Away { .. } | LedgerError::Unknown { .. }) => pass.tell(false),
-            // The queue is ours: it says nothing of MySQL.
-            Err(LedgerError::QueueFull { .. }) => {}
             Ok(_) | Err(_) => pass.tell(true),
         }
         self.metrics.count("order_write", written_word(&written));
         self.metrics.time("order_write", started);
+        #[cfg(feature = "defects")]
+        if let Some(answer) = self.answer_mistakenly(request, &held, &written).await {
+            return Step::Answer(answer);
+        }
         match written {
             Ok(Written::Committed) => {
                 let epochs = admissions.iter().filter_map(|admission| Some(admission.token?.epoch)).collect();
@@ -157,6 +166,29 @@ impl Flow {
             // Definite, and a repeat with this id finds the reservation again; if none comes, the resolver gives it back.
             Err(error) => Step::Answer(Err(error.into())),
         }
+    }
+
+    /// What somebody answers who takes an outcome for another one.
+    #[cfg(feature = "defects")]
+    async fn answer_mistakenly(
+        &self,
+        request: &OrderRequest,
+        held: &[Held],
+        written: &Result<Written, LedgerError>,
+    ) -> Option<Result<Created, Refusal>> {
+        let unknown = matches!(written, Ok(Written::Unknown) | Err(LedgerError::Unknown { .. }));
+        if matches!(written, Ok(Written::Exists)) && planted(Defect::RollbackOnDuplicate) {
+            self.roll_back_blindly(held).await;
+            return Some(self.answer_by_resolving(request, &[], Doubt::None).await);
+        }
+        let gives_back = (unknown && planted(Defect::RollbackOnUnknownCommit))
+            || (written.is_err() && planted(Defect::RollbackWithoutTombstone))
+            || ((unknown || written.is_err()) && planted(Defect::AllErrorsAlike));
+        if gives_back {
+            self.roll_back_blindly(held).await;
+        }
+        let fails = gives_back || (unknown && planted(Defect::TimeoutReportedAsFailure));
+        fails.then(|| Err(Refusal::NotAdmitted("the order could not be written".to_owned())))
     }
 
     /// The order, if the attempt that made its reservation commits it within some 30 ms. To write it as well would cost that attempt's whole
@@ -210,6 +242,11 @@ impl Flow {
         if leave_to_resolver {
             return Err(refusal);
         }
+        #[cfg(feature = "defects")]
+        if planted(Defect::CartRollbackPerItem) {
+            self.roll_back_blindly(held).await;
+            return Err(refusal);
+        }
         match self.resolve(request.order(), held).await {
             Ok(stored) if stored.status == OrderStatus::Fenced => Err(refusal),
             Ok(stored) => answer_from(request, stored),
@@ -223,6 +260,8 @@ impl Flow {
 fn answer_from(request: &OrderRequest, stored: StoredOrder) -> Result<Created, Refusal> {
     match stored.status {
         OrderStatus::Fenced => Err(Refusal::Fenced),
+        #[cfg(feature = "defects")]
+        OrderStatus::Created | OrderStatus::Paid if planted(Defect::QuantityIgnoredOnRetry) => Ok(Created::Before(stored)),
         _ if stored.hash != *request.hash() => Err(Refusal::Mismatch),
         OrderStatus::Created | OrderStatus::Paid => Ok(Created::Before(stored)),
         status => Err(Refusal::Cancelled { status: status.name() }),
@@ -242,7 +281,6 @@ fn written_word(written: &Result<Written, LedgerError>) -> &'static str {
         Ok(Written::NotAdmitted { .. }) => "not_admitted",
         Ok(Written::GuardRefused { .. }) => "guard_refused",
         Ok(Written::Unknown) | Err(LedgerError::Unknown { .. }) => "unknown",
-        Err(LedgerError::QueueFull { .. }) => "queue_full",
         Err(_) => "failed",
     }
 }

@@ -20,6 +20,9 @@ mod resolve;
 mod sale;
 mod single_flight;
 mod sold_out;
+#[cfg(feature = "defects")]
+#[path = "../defects/flow.rs"]
+mod wrong;
 
 use std::sync::Arc;
 use std::time::Duration;

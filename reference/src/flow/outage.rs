@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::{Flow, Refusal};
 use crate::clock;
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::Item;
 use crate::ledger::{Degraded, EpochState, Mode, Rebuilt};
 
@@ -31,6 +33,11 @@ impl Flow {
         let away = self.redis.away_for().unwrap_or_default();
         let refusal = || Refusal::NotAdmitted(format!("redis has not answered for {} ms", away.as_millis()));
         match self.settings.redis_down {
+            #[cfg(feature = "defects")]
+            RedisDown::Database { after } if away >= after && planted(Defect::DegradeWithoutFence) => {
+                self.modes.put(item, Mode::Db, clock::now());
+                Ok(())
+            }
             RedisDown::Database { after } if away >= after => {
                 let flow = self.clone();
                 self.degrading.join(item, || async move { flow.degrade(item).await }).await

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::{Flow, Refusal};
 use crate::clock::{self, Deadline};
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::{Epoch, Item};
 use crate::ledger::{EpochState, Mode, RebuildRequest, Rebuilt};
 use crate::metrics::Finding;
@@ -85,6 +87,13 @@ impl Flow {
         in_doubt: &mut bool,
     ) -> Result<Option<EpochState>, Refusal> {
         let (request, installer) = self.prepare_rebuild(item, mode, reason).await?;
+        #[cfg(feature = "defects")]
+        if planted(Defect::SameEpochInstalledTwice)
+            && request.in_redis == Epoch::default()
+            && let Some((state, base)) = self.ledger.opened_with(item).await?
+        {
+            return self.install(item, installer, state, base).await;
+        }
         match self.ledger.rebuild(request).await? {
             Rebuilt::Committed { epoch, base, mode } => {
                 *in_doubt = true;

@@ -8,6 +8,8 @@ use std::collections::hash_map::Entry;
 
 use super::Flow;
 use crate::clock;
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::{Epoch, Item, Member, OrderId, Token};
 use crate::ledger::{LedgerError, StoredOrder};
 use crate::stock::{Applied, Lock, StockError};
@@ -38,9 +40,23 @@ impl Flow {
         for Held { item, member } in held {
             if owns(stored, *item, member.token) {
                 self.confirm_quietly(*item, member.token.epoch, std::slice::from_ref(member)).await;
-            } else {
-                self.roll_back(*item, member.token.epoch, std::slice::from_ref(member)).await;
+                continue;
             }
+            #[cfg(feature = "defects")]
+            if planted(Defect::RollbackOfWrongSku) {
+                let (first, lock) = (held[0].item, std::slice::from_ref(member));
+                let _left_to_the_resolver = self.stock.rollback_into(first, *item, member.token.epoch, lock).await;
+                continue;
+            }
+            self.roll_back(*item, member.token.epoch, std::slice::from_ref(member)).await;
+        }
+    }
+
+    /// Gives back what is held, whatever became of the order.
+    #[cfg(feature = "defects")]
+    pub(super) async fn roll_back_blindly(&self, held: &[Held]) {
+        for Held { item, member } in held {
+            self.roll_back(*item, member.token.epoch, std::slice::from_ref(member)).await;
         }
     }
 
@@ -65,10 +81,18 @@ impl Flow {
         }
         let members: Vec<&Member> = locks.iter().map(|lock| &lock.member).collect();
         let stored = self.rows_or_tombstones(&members).await?;
+        #[cfg(feature = "defects")]
+        let members: Vec<&Member> = if planted(Defect::LateReservationForgotten) {
+            members.into_iter().filter(|member| stored.contains_key(&member.order)).collect()
+        } else {
+            members
+        };
         let (owned, void): (Vec<&Member>, Vec<&Member>) =
             members.into_iter().partition(|member| stored.get(&member.order).is_some_and(|order| owns(order, item, member.token)));
         let own = |members: Vec<&Member>| members.into_iter().cloned().collect::<Vec<_>>();
         let (owned, void) = (own(owned), own(void));
+        #[cfg(feature = "defects")]
+        let owned = if planted(Defect::ResolverSkipsLiveOrders) { Vec::new() } else { owned };
         if !owned.is_empty() {
             self.confirm_quietly(item, epoch, &owned).await;
         }
@@ -82,6 +106,10 @@ impl Flow {
         let ids: Vec<OrderId> = members.iter().map(|member| member.order.clone()).collect();
         let found = self.ledger.orders(&ids).await?;
         let mut stored: HashMap<OrderId, StoredOrder> = found.into_iter().map(|order| (order.order.clone(), order)).collect();
+        #[cfg(feature = "defects")]
+        if planted(Defect::ResolveByRead) || planted(Defect::LateReservationForgotten) {
+            return Ok(stored);
+        }
         for id in ids {
             if let Entry::Vacant(absent) = stored.entry(id) {
                 let row = self.row_or_tombstone(absent.key()).await?;
@@ -117,6 +145,14 @@ impl Flow {
 
 /// Whether the ledger owns the units of this token: the SALE row of the item carries it.
 pub(super) fn owns(stored: &StoredOrder, item: Item, token: Token) -> bool {
+    #[cfg(feature = "defects")]
+    if planted(Defect::RollbackByStatus) {
+        return stored.status.is_live();
+    }
+    #[cfg(feature = "defects")]
+    if planted(Defect::RetryTakesAgain) {
+        return stored.sales.iter().any(|sale| sale.item == item);
+    }
     stored.sales.iter().any(|sale| sale.item == item && sale.token == Some(token))
 }
 

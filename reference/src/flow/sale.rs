@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
 use super::{Flow, Refusal};
 use crate::clock;
 use crate::domain::{Epoch, Item, UserLimit};
-use crate::ledger::{DeltaEvent, Mode, Restocked};
+use crate::ledger::{DeltaEvent, EpochState, Mode, Restocked};
 use crate::stock::{Applied, StockError};
 
 /// Stock of an item as a client may see it.
@@ -98,13 +101,19 @@ impl Flow {
         }
     }
 
-    /// Adds a committed increase to Redis, once, and only in the epoch that it was committed in; any later base contains it.
-    pub async fn deliver(&self, event: &DeltaEvent) -> Delivery {
-        let state = match self.ledger.epoch(event.item).await {
-            Ok(Some(state)) => state,
-            Ok(None) => return Delivery::Done,
-            Err(_) => return Delivery::Later,
+    /// Adds committed increases to Redis, each once, and only in the epoch that it was committed in; any later base contains it. What became of
+    /// each, in their order.
+    pub async fn deliver(&self, events: &[DeltaEvent]) -> Vec<Delivery> {
+        // Behind the claim: an increase was committed before its item was read, so a mode or an epoch that contains it does so for good.
+        let Ok(states) = self.ledger.epochs(events.iter().map(|event| event.item).collect()).await else {
+            return vec![Delivery::Later; events.len()];
         };
+        let deliveries: Vec<_> = events.iter().map(|event| self.deliver_one(event, states.get(&event.item).copied())).collect();
+        stream::iter(deliveries).buffered(AT_ONCE).collect().await
+    }
+
+    async fn deliver_one(&self, event: &DeltaEvent, state: Option<EpochState>) -> Delivery {
+        let Some(state) = state else { return Delivery::Done };
         if state.epoch > event.epoch || matches!(state.mode, Mode::Db | Mode::Closed) {
             self.metrics.count("apply_delta", "contained");
             return Delivery::Done;
@@ -155,6 +164,9 @@ impl Flow {
         }
     }
 }
+
+/// Increases under way to Redis at once.
+const AT_ONCE: usize = 32;
 
 /// Deliveries of one increase before its item is rebuilt.
 const ATTEMPTS_MAX: u32 = 20;

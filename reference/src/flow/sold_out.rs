@@ -7,6 +7,8 @@ use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use crate::clock;
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::Item;
 
 /// Items remembered at most; beyond it the memory starts anew, which costs Redis a few more calls.
@@ -31,6 +33,10 @@ impl SoldOutMemory {
             return false;
         }
         let asked = self.asked.read().unwrap_or_else(PoisonError::into_inner);
+        #[cfg(feature = "defects")]
+        if planted(Defect::SoldOutFlagSticks) {
+            return asked.contains_key(&item);
+        }
         asked.get(&item).is_some_and(|at| clock::now().duration_since(*at) < self.bound)
     }
 
@@ -45,6 +51,10 @@ impl SoldOutMemory {
 
     /// Forgets the item, because units came back.
     pub(super) fn forget(&self, item: Item) {
+        #[cfg(feature = "defects")]
+        if planted(Defect::SoldOutFlagSticks) {
+            return;
+        }
         self.asked.write().unwrap_or_else(PoisonError::into_inner).remove(&item);
     }
 }

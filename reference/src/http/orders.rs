@@ -84,7 +84,8 @@ async fn read(State(shared): State<Shared>, OrderPath(order): OrderPath) -> Resu
 }
 
 async fn pay(State(shared): State<Shared>, OrderPath(order): OrderPath) -> Result<Json<StatusReply>, ApiError> {
-    Ok(Json(status_of(&shared.flow.pay(&order).await?)))
+    shared.flow.pay(&order).await?;
+    Ok(Json(StatusReply { order_id: order.to_string(), status: OrderStatus::Paid.name() }))
 }
 
 async fn cancel(State(shared): State<Shared>, OrderPath(order): OrderPath) -> Result<Json<StatusReply>, ApiError> {

@@ -12,6 +12,8 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Either};
 
 use super::failure::Failure;
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 
 /// Longest wait for a new connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -57,6 +59,12 @@ impl Dial {
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET SESSION autocommit = 1, wait_timeout = 10, \
              innodb_lock_wait_timeout = {lock_wait_s}, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', {limits}"
         );
+        #[cfg(feature = "defects")]
+        let session = if planted(Defect::NoSessionTimeout) {
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET SESSION autocommit = 1".to_owned()
+        } else {
+            session
+        };
         Self { options: self.options.clone(), session }
     }
 
@@ -176,7 +184,31 @@ impl Connection {
         }
     }
 
-    /// Place in the packet of the last [`Self::begin`] of the statement that was refused; `None` if all were answered.
+    /// Sends a whole transaction in one packet: BEGIN, these statements, COMMIT. The server executes none behind one that it refuses, so
+    /// what must hold for the COMMIT has to be a statement that is refused otherwise.
+    ///
+    /// # Errors
+    /// `Refused`: one of `statements`, which leaves the transaction open. `Unknown`: the connection was lost, or COMMIT itself failed.
+    pub(super) async fn transact(&mut self, statements: &[String]) -> Result<(), Failure> {
+        self.refused_at = None;
+        let mut reply = Reply::default();
+        let sent = self.send_into(&mut reply, format!("BEGIN; {}; COMMIT", statements.join("; ")), State::Clean, REPLY_LIMIT).await;
+        let answered = reply.len();
+        sent.map_err(|failure| match failure {
+            Failure::Refused { code, why } if answered > statements.len() => {
+                self.state = State::Spent;
+                Failure::Unknown { why: format!("error {code}: {why}") }
+            }
+            Failure::Refused { .. } => {
+                self.state = State::Open;
+                self.refused_at = answered.checked_sub(1);
+                failure
+            }
+            other => other.of_commit(),
+        })
+    }
+
+    /// Place in the packet of the last [`Self::begin`] or [`Self::transact`] of the statement that was refused; `None` if all were answered.
     pub(super) const fn refused_at(&self) -> Option<usize> {
         self.refused_at
     }

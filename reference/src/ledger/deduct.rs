@@ -11,7 +11,13 @@ use super::connection::Connection;
 use super::failure::Failure;
 use super::unit::Unit;
 use super::{DeductBatch, Ledger, LedgerError, Settled, rows, sql};
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::{Item, OrderId, Quantity, SaleState, Token};
+
+#[cfg(feature = "defects")]
+#[path = "../defects/deduct.rs"]
+mod wrong;
 
 /// Refusals after which an event is DEAD.
 const ATTEMPTS_MAX: u64 = 10;
@@ -22,7 +28,14 @@ impl Ledger {
     /// # Errors
     /// `Failed`: nothing was changed, or single items were put off. `Unknown`: the events come again if they are still due.
     pub async fn deduct_batch(&self, limit: u32) -> Result<DeductBatch, LedgerError> {
-        let (batch, refusing) = match self.work(Deduct { events: Events::Due(limit) }).await? {
+        #[cfg(feature = "defects")]
+        if planted(Defect::LeaseShorterThanWork) {
+            return self.deduct_one_by_one(limit).await;
+        }
+        let events = Events::Due(limit);
+        #[cfg(feature = "defects")]
+        let events = self.claimed_before(events).await?;
+        let (batch, refusing) = match self.work(Deduct { events }).await? {
             Deducted::Settled(batch) => return Ok(batch),
             Deducted::Refused { taken, .. } => {
                 (DeductBatch { events: taken.values().map(Vec::len).sum(), ..DeductBatch::default() }, taken)
@@ -65,6 +78,9 @@ enum Events {
     Due(u32),
     /// These, unless somebody else has them.
     Of(Vec<i64>),
+    /// At most so many that are due. Before COMMIT this is waited for.
+    #[cfg(feature = "defects")]
+    DueAndThen(u32, wrong::Then),
 }
 
 struct Deduct {
@@ -86,16 +102,23 @@ impl Unit for Deduct {
         let (events, mut poison) = read_events(reply.rows(0))?;
         let mut sales = lock_sales(connection, &events).await?;
         let (known, unfit): (Vec<&Event>, Vec<&Event>) = events.iter().partition(|event| event.fits(&sales).is_ok());
+        #[cfg(feature = "defects")]
+        let (known, unfit) = wrong::sorted(known, unfit, &sales);
         for event in unfit {
             let why = event.fits(&sales).err().unwrap_or_default();
             sales.remove(&event.key());
             poison.push(Poison { id: event.id, why });
         }
-        if let Some(why) = move_balances(connection, &sales).await? {
+        #[cfg(feature = "defects")]
+        wrong::before_the_balances(connection, &self.events, &known, &poison).await?;
+        if let Some(why) = settle(connection, &sales, &known, &poison).await? {
             connection.rollback().await?;
             return Ok(Deducted::Refused { taken: by_item(&events), why });
         }
-        finish(connection, &known, &poison).await?;
+        for Poison { id, why } in &poison {
+            // Never by the rules: event and sale are written together.
+            tracing::error!(outbox_id = id, why, "a deduct that nothing can settle is DEAD");
+        }
         connection.commit().await?;
         let settled = known.into_iter().map(Event::settled).collect();
         let dead = poison.len() as u64;
@@ -107,11 +130,17 @@ impl Deduct {
     fn take(&self) -> String {
         let columns = "id, order_id, store_id, product_id, sku_id, quantity, token";
         let due = "status = 'NEW' AND event_type = 'DEDUCT_STOCK_DB'";
+        #[cfg(feature = "defects")]
+        if let Some(take) = wrong::take(&self.events, columns) {
+            return take;
+        }
         match &self.events {
             Events::Due(limit) => format!(
                 "SELECT {columns} FROM outbox WHERE {due} AND available_at <= NOW(3) ORDER BY available_at, id LIMIT {limit} \
                  FOR UPDATE SKIP LOCKED"
             ),
+            #[cfg(feature = "defects")]
+            Events::DueAndThen(limit, _) => Self { events: Events::Due(*limit) }.take(),
             Events::Of(ids) => format!(
                 "SELECT {columns} FROM outbox FORCE INDEX (PRIMARY) WHERE id IN ({}) AND {due} ORDER BY id FOR UPDATE SKIP LOCKED",
                 sql::list(ids)
@@ -256,46 +285,60 @@ async fn find_sales(connection: &mut Connection, wanted: &BTreeSet<SaleKey>, loc
     Ok(found)
 }
 
-/// LOCK → OUT and one update a balance. A sale that is OUT or UNLOCK already needs nothing. `Some` says why it was refused.
-async fn move_balances(connection: &mut Connection, sales: &Sales) -> Result<Option<String>, Failure> {
+/// LOCK → OUT, one update a balance, and the end of the events, in one packet. A sale that is OUT or UNLOCK already needs nothing. `Some` says
+/// which balance refused; then all of it must be taken back.
+async fn settle(
+    connection: &mut Connection,
+    sales: &Sales,
+    known: &[&Event],
+    poison: &[Poison],
+) -> Result<Option<String>, Failure> {
     let mut sums: BTreeMap<Item, i64> = BTreeMap::new();
     let mut ids = Vec::new();
     let readable = sales.iter().filter_map(|((_, item), sale)| Some((item, sale.as_ref().ok()?)));
-    for (item, sale) in readable.filter(|(_, sale)| sale.state == SaleState::Lock) {
+    let moves = |sale: &LockedSale| sale.state == SaleState::Lock;
+    #[cfg(feature = "defects")]
+    let moves = |sale: &LockedSale| moves(sale) || (sale.state == SaleState::Out && planted(Defect::DeductWithoutDedup));
+    for (item, sale) in readable.filter(|(_, sale)| moves(sale)) {
         *sums.entry(*item).or_default() += i64::from(sale.quantity.get());
         ids.push(sale.id);
     }
-    if ids.is_empty() {
-        return Ok(None);
-    }
     ids.sort_unstable();
-    let ids = sql::list(ids);
-    connection.query(format!("UPDATE inventory_transactions SET transaction_type = 'OUT' WHERE id IN ({ids})")).await?;
-    let update = |(item, units): (&Item, &i64)| {
-        let item = sql::item_is(*item);
-        format!(
-            "UPDATE inventory SET current_stock = current_stock - {units}, version = version + 1 \
-             WHERE {item} AND current_stock - locked_stock >= {units}"
-        )
-    };
-    let updates: Vec<String> = sums.iter().map(update).collect();
-    let reply = connection.query(updates.join("; ")).await?;
-    let refused = sums.iter().enumerate().find(|(at, _)| reply.affected(*at) == 0);
+    let out = (!ids.is_empty())
+        .then(|| format!("UPDATE inventory_transactions SET transaction_type = 'OUT' WHERE id IN ({})", sql::list(&ids)));
+    let first_balance = usize::from(out.is_some());
+    #[cfg(feature = "defects")]
+    if planted(Defect::DeadlockRetryRepeatsHalf) {
+        return wrong::settle_with_half_repeats(connection, out, &sums, finish(known, poison)).await;
+    }
+    let steps = out.into_iter().chain(sums.iter().map(take_from_balance)).chain(finish(known, poison));
+    let reply = connection.query(steps.collect::<Vec<_>>().join("; ")).await?;
+    let refused = sums.iter().enumerate().find(|(at, _)| reply.affected(first_balance + at) == 0);
     Ok(refused.map(|(_, (item, units))| format!("the balance of {item} does not cover {units} units")))
 }
 
-async fn finish(connection: &mut Connection, known: &[&Event], poison: &[Poison]) -> Result<(), Failure> {
-    if !known.is_empty() {
-        let ids = sql::list(known.iter().map(|event| event.id));
-        connection.query(format!("UPDATE outbox SET status = 'DONE' WHERE id IN ({ids})")).await?;
-    }
-    for Poison { id, why } in poison {
-        // Never by the rules: event and sale are written together.
-        tracing::error!(outbox_id = id, why, "a deduct that nothing can settle is DEAD");
-        let why = sql::text(why, 255);
-        connection.query(format!("UPDATE outbox SET status = 'DEAD', last_error = {why} WHERE id = {id}")).await?;
-    }
-    Ok(())
+fn take_from_balance((item, units): (&Item, &i64)) -> String {
+    let item = sql::item_is(*item);
+    let update = format!(
+        "UPDATE inventory SET current_stock = current_stock - {units}, version = version + 1 \
+         WHERE {item} AND current_stock - locked_stock >= {units}"
+    );
+    #[cfg(feature = "defects")]
+    let update = wrong::without_guard(update);
+    update
+}
+
+/// DONE, and DEAD with its reason.
+fn finish(known: &[&Event], poison: &[Poison]) -> Vec<String> {
+    let ids = sql::list(known.iter().map(|event| event.id));
+    let done = "status = 'DONE'";
+    #[cfg(feature = "defects")]
+    let done = if wrong::acknowledges_last() { "available_at = NOW(3) + INTERVAL 1 SECOND" } else { done };
+    let done = (!known.is_empty()).then(|| format!("UPDATE outbox SET {done} WHERE id IN ({ids})"));
+    let dead = poison.iter().map(|Poison { id, why }| {
+        format!("UPDATE outbox SET status = 'DEAD', last_error = {} WHERE id = {id}", sql::text(why, 255))
+    });
+    done.into_iter().chain(dead).collect()
 }
 
 /// Puts refused events off, 1 s · 2ⁿ up to 60 s, and gives them up after the tenth refusal.

@@ -10,12 +10,16 @@ pub(super) const DUPLICATE_KEY: u16 = 1062;
 pub(super) const UNKNOWN_DATABASE: u16 = 1049;
 /// A lock was not granted in time; only the statement is rolled back.
 pub(super) const LOCK_WAIT_TIMEOUT: u16 = 1205;
+/// A number left its range: what a statement says that is written to fail unless something stands as assumed.
+pub(super) const OUT_OF_RANGE: u16 = 1690;
 /// Deadlock (transaction gone), lock wait, and the snapshot conflict of newer MariaDB: the same transaction may succeed now.
 const TRANSIENT: [u16; 3] = [1213, LOCK_WAIT_TIMEOUT, 1020];
 /// CHECK refused the row, on MySQL and on MariaDB.
 const CHECK: [u16; 2] = [3819, 4025];
-/// The server ends the connection with these: shutdown, kill, idle for too long.
-const GOODBYE: [u16; 3] = [1053, 1927, 4031];
+/// The server ends the connection with these: shutdown, kill, idle for too long. A statement that a kill or a shutdown finds waiting for a lock
+/// is interrupted (1317) before its connection ends, so that one counts as lost as well: nothing of its transaction will be committed, and what
+/// commits by itself may have done so.
+const GOODBYE: [u16; 4] = [1053, 1317, 1927, 4031];
 
 /// The server takes no work now, whatever the statement: too many connections, read only.
 const AWAY: [u16; 5] = [1040, 1203, 1290, 1792, 1836];
@@ -81,10 +85,17 @@ impl Failure {
         matches!(self, Self::Refused { code: DUPLICATE_KEY, .. })
     }
 
+    /// Whether a statement that is written to fail unless something stands as assumed has failed.
+    pub(super) const fn is_not_as_assumed(&self) -> bool {
+        matches!(self, Self::Refused { code: OUT_OF_RANGE, .. })
+    }
+
     /// Whether a ROLLBACK after it leaves a connection that can be trusted.
     pub(super) fn leaves_connection_usable(&self) -> bool {
         match self {
-            Self::Refused { code, .. } => *code == DUPLICATE_KEY || TRANSIENT.contains(code) || CHECK.contains(code),
+            Self::Refused { code, .. } => {
+                matches!(*code, DUPLICATE_KEY | OUT_OF_RANGE) || TRANSIENT.contains(code) || CHECK.contains(code)
+            }
             Self::Broken { .. } => true,
             Self::Lost { .. } | Self::Unknown { .. } => false,
         }

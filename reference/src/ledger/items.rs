@@ -1,5 +1,7 @@
 //! Reads of items: which there are, their balances, their epochs.
 
+use std::collections::{BTreeSet, HashMap};
+
 use super::connection::Connection;
 use super::failure::Failure;
 use super::unit::Unit;
@@ -13,6 +15,17 @@ impl Ledger {
     /// `Failed`: it could not be read.
     pub async fn epoch(&self, item: Item) -> Result<Option<EpochState>, LedgerError> {
         self.request(ReadEpoch { item }).await
+    }
+
+    /// Epoch and mode of each of these items that exists, all of one snapshot.
+    ///
+    /// # Errors
+    /// `Failed`: they could not be read.
+    pub async fn epochs(&self, items: BTreeSet<Item>) -> Result<HashMap<Item, EpochState>, LedgerError> {
+        if items.is_empty() {
+            return Ok(HashMap::new());
+        }
+        self.work(ReadEpochs { items }).await
     }
 
     /// Balance of an item, all of one snapshot; `None` if there is no such item.
@@ -68,6 +81,26 @@ impl Unit for ReadEpoch {
         let item = sql::item_is(self.item);
         let reply = connection.query(format!("SELECT epoch, mode FROM inventory_epoch WHERE {item} AND shard = 0")).await?;
         reply.rows(0).first().map(rows::epoch_state).transpose()
+    }
+}
+
+struct ReadEpochs {
+    items: BTreeSet<Item>,
+}
+
+impl Unit for ReadEpochs {
+    const ACT: &'static str = "read epochs";
+    const REPEATABLE: bool = true;
+    type Output = HashMap<Item, EpochState>;
+
+    async fn run(&self, connection: &mut Connection) -> Result<HashMap<Item, EpochState>, Failure> {
+        let items: Vec<String> = self.items.iter().map(|item| format!("({})", sql::item_is(*item))).collect();
+        let read = format!(
+            "SELECT store_id, product_id, sku_id, epoch, mode FROM inventory_epoch WHERE shard = 0 AND ({})",
+            items.join(" OR ")
+        );
+        let reply = connection.query(read).await?;
+        reply.rows(0).iter().map(|row| Ok((rows::item(row)?, rows::epoch_state(row)?))).collect()
     }
 }
 

@@ -20,6 +20,7 @@ mod quota;
 mod rebuild;
 mod restock;
 mod rows;
+mod seat;
 mod self_test;
 mod settings;
 mod sql;
@@ -29,12 +30,17 @@ mod undo;
 mod unit;
 mod user_limit;
 
+#[cfg(feature = "defects")]
+#[path = "../defects/ledger.rs"]
+mod wrong;
+
 use std::sync::Arc;
 
 pub use audit::{AuditRequest, Audited, Comparison, Increase, LedgerCheck, Look, Sight};
+pub use seat::Seat;
 pub use settings::LedgerSettings;
 pub use stock_change::{ChangeStop, StockChanged};
-pub use store::{Ledger, Seat};
+pub use store::Ledger;
 
 use crate::domain::{Epoch, Item, Line, OrderId, OrderRequest, OrderStatus, Quantity, SaleState, Token, UserId};
 
@@ -176,6 +182,17 @@ pub enum Changed {
     Now(StoredOrder),
     /// The order stands elsewhere; nothing changed.
     Not(StoredOrder),
+    /// No order has this id; nothing changed.
+    NoOrder,
+}
+
+/// What a payment did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paid {
+    /// The order is paid now.
+    Now,
+    /// The order stands elsewhere; nothing changed.
+    Not(OrderStatus),
     /// No order has this id; nothing changed.
     NoOrder,
 }
@@ -401,8 +418,8 @@ pub enum LedgerError {
         /// What MySQL or the system said.
         why: String,
     },
-    /// Every seat of the order writer is taken; nothing was tried.
-    #[error("write order: all {capacity} seats are taken")]
+    /// Every seat for such an order is taken; nothing was tried.
+    #[error("write order: all {capacity} seats for it are taken")]
     QueueFull {
         /// Number of seats.
         capacity: usize,

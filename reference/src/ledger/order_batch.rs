@@ -9,7 +9,13 @@ use super::failure::Failure;
 use super::order_fence::{Fence, Path};
 use super::quota::{self, Demand, SeenLimits};
 use super::{Admission, NewOrder, Written, rows, sql};
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::Epoch;
+
+#[cfg(feature = "defects")]
+#[path = "../defects/order_batch.rs"]
+mod wrong;
 
 /// What the transaction says about one order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +30,8 @@ pub(super) enum Verdict {
 /// that is checked, and learns.
 ///
 /// # Errors
-/// Nothing was committed. `Refused` leaves the transaction open. An unknown COMMIT is no error but [`Written::Unknown`].
+/// Nothing was committed. `Refused` leaves the transaction open. An unknown COMMIT is no error but [`Written::Unknown`], unless the connection
+/// had died while it was idle: then it is `Unknown`, most likely nothing was committed, and the orders may be tried again.
 pub(super) async fn transact(
     connection: &mut Connection,
     orders: &[&NewOrder],
@@ -53,7 +60,10 @@ pub(super) async fn transact(
             }
             None => {
                 before_commit(&members);
-                match (commit(connection).await, admitted.as_slice()) {
+                let committed = commit(connection).await;
+                #[cfg(feature = "defects")]
+                wrong::outbox_afterwards(connection, &admitted, &fence, &committed).await;
+                match (committed, admitted.as_slice()) {
                     // Such an order is alone in its transaction.
                     (Written::Committed, [order]) if fence.guards(order) => {
                         Written::CommittedGuarded { epochs: fence.epochs(order) }
@@ -69,34 +79,54 @@ pub(super) async fn transact(
     Ok(verdicts.into_iter().flatten().collect())
 }
 
-/// The usual case in two round trips: locks and all rows in one packet, then COMMIT, both under the assumption that every token is of its
-/// item's epoch and every id is new. Each round trip saved is a wait less for every order of the batch. `None` if the assumption does not
-/// hold: nothing was written, and it has to go step by step.
+/// The usual case, under the assumption that every token is of its item's epoch and every id is new: the whole transaction in one round trip,
+/// because each one is a wait of every order of the batch. `None` if the assumption does not hold: nothing was written, and it has to go
+/// step by step.
 async fn at_once(
     connection: &mut Connection,
     orders: &[&NewOrder],
     limits: &SeenLimits,
     before_commit: &mut (impl FnMut(&[usize]) + Send),
 ) -> Result<Option<Written>, Failure> {
+    #[cfg(feature = "defects")]
+    if planted(Defect::EpochCheckedWithoutLock) {
+        return Ok(None);
+    }
     let Some(assumed) = Fence::assumed(orders, limits) else { return Ok(None) };
+    let all: Vec<usize> = (0..orders.len()).collect();
     let mut sorted = orders.to_vec();
     sorted.sort_by_key(|order| order.request.order());
     let (lines, _) = lines(&sorted, &assumed)?;
-    let demands = quota::demands(&sorted, &(0..sorted.len()).collect::<Vec<_>>(), |item| assumed.limit(item));
-    let mut packet = format!("{}; {}; ", Fence::share(orders), insert_orders(&sorted));
-    if !demands.is_empty() {
-        packet.push_str(&format!("{}; {}; ", quota::open_rows(&demands), quota::take(&demands)));
-    }
-    packet.push_str(&lines);
-    // Behind the locks come the orders rows and the rows of the quota; then one UPDATE for each demand.
-    let first_take = assumed.len() + 2;
-    match connection.begin(&packet).await {
-        Ok(reply) if Fence::read(&reply)? == assumed && all_took(&reply, first_take, &demands) => {
-            before_commit(&(0..orders.len()).collect::<Vec<_>>());
-            Ok(Some(commit(connection).await))
+    let mut statements = assumed.share_as_assumed();
+    statements.push(insert_orders(&sorted));
+    let demands = quota::demands(&sorted, &all, |item| assumed.limit(item));
+    let sent = if demands.is_empty() {
+        statements.extend(lines);
+        before_commit(&all);
+        connection.transact(&statements).await.map(|()| Written::Committed)
+    } else {
+        statements.extend([quota::open_rows(&demands), quota::take(&demands)]);
+        // Behind the locks come the orders rows and the rows of the quota; then one UPDATE for each demand.
+        let first_take = assumed.len() + 2;
+        statements.extend(lines);
+        match connection.begin(&statements.join("; ")).await {
+            Ok(reply) if all_took(&reply, first_take, &demands) => {
+                before_commit(&all);
+                Ok(commit(connection).await)
+            }
+            Ok(_) => return connection.rollback().await.map(|()| None),
+            Err(failure) => Err(failure),
         }
-        Ok(_) => connection.rollback().await.map(|()| None),
-        Err(failure) if failure.is_duplicate() => connection.rollback().await.map(|()| None),
+    };
+    #[cfg(feature = "defects")]
+    if let Ok(written) = &sent {
+        wrong::outbox_afterwards(connection, &sorted, &assumed, written).await;
+    }
+    match sent {
+        Ok(written) => Ok(Some(written)),
+        Err(failure) if failure.is_duplicate() || failure.is_not_as_assumed() => connection.rollback().await.map(|()| None),
+        // Whoever finds the connection dead before it said anything repeats the orders, which finds those that were committed.
+        Err(Failure::Unknown { why }) if !connection.died_idle() => Ok(Some(nobody_knows(&why))),
         Err(failure) => Err(failure),
     }
 }
@@ -178,23 +208,24 @@ fn existing(reply: &Reply) -> Result<HashSet<String>, Failure> {
 async fn commit(connection: &mut Connection) -> Written {
     match connection.commit().await {
         Ok(()) => Written::Committed,
-        Err(failure) => {
-            tracing::warn!(?failure, "the reply to the COMMIT of an order transaction never came");
-            Written::Unknown
-        }
+        Err(failure) => nobody_knows(&failure),
     }
+}
+
+fn nobody_knows(why: &dyn std::fmt::Debug) -> Written {
+    tracing::warn!(?why, "the reply to the COMMIT of an order transaction never came");
+    Written::Unknown
 }
 
 /// Ledger and outbox rows, and guarded balances. `Some` if the order must be taken back, because a guard refused it.
 async fn insert_lines(connection: &mut Connection, orders: &[&NewOrder], fence: &Fence) -> Result<Option<Written>, Failure> {
     let (lines, guards) = lines(orders, fence)?;
-    connection.query(lines).await?;
+    connection.query(lines.join("; ")).await?;
     guard(connection, &guards).await
 }
 
-/// The INSERTs of ledger and outbox rows, in one packet because every round trip is a wait of the whole batch, and the lines whose balance
-/// is to be guarded.
-fn lines<'a>(orders: &[&'a NewOrder], fence: &Fence) -> Result<(String, Vec<&'a Admission>), Failure> {
+/// The INSERTs of ledger and outbox rows, and the lines whose balance is to be guarded.
+fn lines<'a>(orders: &[&'a NewOrder], fence: &Fence) -> Result<(Vec<String>, Vec<&'a Admission>), Failure> {
     let (mut sales, mut events, mut guards) = (Vec::new(), Vec::new(), Vec::new());
     for (order, admission) in orders.iter().flat_map(|order| order.admissions.iter().map(move |admission| (order, admission))) {
         let (path, epoch) = fence.path(admission).ok_or_else(|| Failure::Broken { why: "an order was not checked".into() })?;
@@ -204,18 +235,22 @@ fn lines<'a>(orders: &[&'a NewOrder], fence: &Fence) -> Result<(String, Vec<&'a 
             Path::Guarded => guards.push(admission),
         }
     }
-    let mut packet = format!(
+    let mut inserts = vec![format!(
         "INSERT INTO inventory_transactions \
          (order_id, store_id, product_id, sku_id, kind, transaction_type, quantity, epoch, token) VALUES {}",
         sales.join(",")
-    );
+    )];
+    #[cfg(feature = "defects")]
+    if planted(Defect::OutboxOutsideTransaction) {
+        events.clear();
+    }
     if !events.is_empty() {
-        packet.push_str(&format!(
-            "; INSERT INTO outbox (event_id, event_type, order_id, store_id, product_id, sku_id, quantity, epoch, token) VALUES {}",
+        inserts.push(format!(
+            "INSERT INTO outbox (event_id, event_type, order_id, store_id, product_id, sku_id, quantity, epoch, token) VALUES {}",
             events.join(",")
         ));
     }
-    Ok((packet, guards))
+    Ok((inserts, guards))
 }
 
 fn insert_orders(orders: &[&NewOrder]) -> String {

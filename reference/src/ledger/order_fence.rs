@@ -7,6 +7,8 @@ use super::failure::Failure;
 use super::order_batch::Verdict;
 use super::quota::SeenLimits;
 use super::{Admission, EpochState, Mode, NewOrder, Written, rows, sql};
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::{Epoch, Item, UserLimit};
 
 /// The epochs that are share-locked until COMMIT.
@@ -48,7 +50,19 @@ impl Fence {
 
     /// Statements that share-lock the epoch of every item, in the order in which everybody locks them.
     pub(super) fn share(orders: &[&NewOrder]) -> String {
+        #[cfg(feature = "defects")]
+        if planted(Defect::EpochCheckedWithoutLock) {
+            let read = |item| sql::share_epoch(item).replace(" LOCK IN SHARE MODE", "");
+            return Self::items(orders).into_iter().map(read).collect::<Vec<_>>().join("; ");
+        }
         Self::items(orders).into_iter().map(sql::share_epoch).collect::<Vec<_>>().join("; ")
+    }
+
+    /// [`Self::share`], each refused unless the fence stands as this one says.
+    pub(super) fn share_as_assumed(&self) -> Vec<String> {
+        let mut gates: Vec<(&Item, &Gate)> = self.gates.iter().collect();
+        gates.sort_unstable_by_key(|(item, _)| **item);
+        gates.into_iter().map(|(item, gate)| sql::share_epoch_as(*item, gate.state.epoch, gate.limit)).collect()
     }
 
     /// The items of these orders, in the order in which they are locked.
@@ -105,10 +119,16 @@ impl Fence {
     /// Which way a line takes, and the epoch of its item; `None` if it is not admitted.
     pub(super) fn path(&self, admission: &Admission) -> Option<(Path, Epoch)> {
         let state = self.gates.get(&admission.line.item)?.state;
+        #[cfg(feature = "defects")]
+        if let (Mode::Redis, Some(token), true) = (state.mode, admission.token, planted(Defect::EpochNotChecked)) {
+            return Some((Path::Counted, token.epoch));
+        }
         let path = match (state.mode, admission.token) {
             (Mode::Redis, Some(token)) if token.epoch == state.epoch => Path::Counted,
             (Mode::Strict, Some(token)) if token.epoch == state.epoch => Path::Guarded,
             (Mode::Db, None) => Path::Guarded,
+            #[cfg(feature = "defects")]
+            (Mode::Redis, None) if planted(Defect::DegradeWithoutFence) => Path::Guarded,
             _ => return None,
         };
         Some((path, state.epoch))

@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Dial};
 use super::failure::Failure;
-use super::order_aside::{Aside, by_items};
+use super::order_aside::{Detour, by_items};
 use super::order_batch::{Verdict, transact};
 use super::order_fence::Fence;
 use super::quota::SeenLimits;
-use super::store::Seat;
+use super::seat::Seat;
 use super::unit::{CONFLICT_REPEATS, jitter};
 use super::{LedgerError, LedgerSettings, NewOrder, Written};
 use crate::domain::Item;
@@ -42,16 +42,15 @@ pub(super) struct OrderWriter {
 
 impl OrderWriter {
     /// Starts the writers. Their connections are opened when the first order comes. Orders that would keep the others waiting go `aside`.
-    pub(super) fn start(settings: &LedgerSettings, dial: &Dial, aside: Option<&Self>) -> Self {
+    pub(super) fn start(settings: &LedgerSettings, dial: &Dial, aside: Option<&Arc<Detour>>) -> Self {
         let (queue, receiver) = mpsc::channel(settings.writer_queue.max(1));
         let closing = CancellationToken::new();
         let inbox = Arc::new(Inbox { receiver: tokio::sync::Mutex::new(receiver), closing: closing.clone() });
         let batch_max = settings.batch_max.max(1);
-        let aside = aside.map(|writer| writer.queue.clone());
         let writer = || {
-            let (inbox, dial, aside) = (Arc::clone(&inbox), dial.clone(), aside.clone());
+            let (inbox, dial, aside) = (Arc::clone(&inbox), dial.clone(), aside.cloned());
             let make = move || {
-                let (dial, limits, aside) = (dial.clone(), SeenLimits::default(), aside.clone().map(Aside::new));
+                let (dial, limits, aside) = (dial.clone(), SeenLimits::default(), aside.clone());
                 Writer { dial, connection: None, limits, batch_max, aside }.run(Arc::clone(&inbox))
             };
             tokio::spawn(supervise(make))
@@ -64,12 +63,18 @@ impl OrderWriter {
     /// it is written.
     pub(super) async fn write(&self, order: NewOrder, seat: Seat) -> Outcome {
         let (sender, answer) = oneshot::channel();
-        let job = Job { order, _seat: seat, answer: Answer { sender: Some(sender), commit_sent: false } };
+        let job = Job { order, seat, answer: Answer { sender: Some(sender), commit_sent: false } };
         self.queue.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(job) => job.refuse(LedgerError::QueueFull { capacity: self.queue.max_capacity() }),
+            // Never full, because every order in it has a seat.
+            mpsc::error::TrySendError::Full(job) => job.refuse(failed("too many orders wait for a writer")),
             mpsc::error::TrySendError::Closed(job) => job.refuse(failed("the ledger is closed")),
         })?;
         answer.await.unwrap_or(Ok(Written::Unknown))
+    }
+
+    /// The way into its queue.
+    pub(super) fn queue(&self) -> mpsc::Sender<Job> {
+        self.queue.clone()
     }
 
     /// Orders waiting.
@@ -88,7 +93,8 @@ impl OrderWriter {
     }
 }
 
-fn failed(why: &str) -> LedgerError {
+/// An order that was certainly not written.
+pub(super) fn failed(why: &str) -> LedgerError {
     LedgerError::Failed { act: ACT, why: why.into() }
 }
 
@@ -105,7 +111,7 @@ where
 
 pub(super) struct Job {
     pub(super) order: NewOrder,
-    _seat: Seat,
+    pub(super) seat: Seat,
     answer: Answer,
 }
 
@@ -174,7 +180,7 @@ struct Writer {
     limits: SeenLimits,
     batch_max: usize,
     /// Where orders go whose item somebody has locked; none for the writer that they go to.
-    aside: Option<Aside>,
+    aside: Option<Arc<Detour>>,
 }
 
 impl Writer {
@@ -201,7 +207,7 @@ impl Writer {
 
     /// Orders of one id go one after another: the second must see what became of the first.
     async fn write(&mut self, mut jobs: Vec<Job>) {
-        if let Some(aside) = &mut self.aside {
+        if let Some(aside) = &self.aside {
             jobs = aside.divert(jobs);
         }
         while !jobs.is_empty() {
@@ -217,7 +223,7 @@ impl Writer {
         let mut batches = VecDeque::from([jobs]);
         while let Some(mut batch) = batches.pop_front() {
             // An earlier one may have found an item locked.
-            if let Some(aside) = &mut self.aside {
+            if let Some(aside) = &self.aside {
                 batch = aside.divert(batch);
             }
             if batch.is_empty() {
@@ -233,6 +239,9 @@ impl Writer {
         loop {
             match self.attempt(&mut jobs).await {
                 Ok(verdicts) => return settle(jobs, verdicts),
+                Err(ended) if repeats.allow_in_doubt(&ended) => {}
+                // Only a repeat that ended well tells what became of the attempt before it.
+                Err(_) if repeats.in_doubt => return settle_unknown(jobs),
                 // One item that somebody has locked must not keep the others waiting.
                 Err(ended) if ended.failure.is_lock_wait() && self.aside.is_some() => return self.set_aside(jobs, ended.locked),
                 Err(ended) if repeats.allow(&ended) => tokio::time::sleep(jitter(repeats.conflicts)).await,
@@ -243,8 +252,8 @@ impl Writer {
 
     /// After a lock that was not granted: the orders of the item that is `locked` are left to another writer. If nobody knows which it is, the
     /// orders are first tried item by item, and those that waited again are left.
-    fn set_aside(&mut self, jobs: Vec<Job>, locked: Option<Item>) -> Vec<Vec<Job>> {
-        if let (Some(aside), Some(item)) = (&mut self.aside, locked) {
+    fn set_aside(&self, jobs: Vec<Job>, locked: Option<Item>) -> Vec<Vec<Job>> {
+        if let (Some(aside), Some(item)) = (&self.aside, locked) {
             aside.mark(item);
             return vec![jobs];
         }
@@ -252,7 +261,7 @@ impl Writer {
         if groups.len() > 1 {
             return groups;
         }
-        if let (Some(aside), Some(stuck)) = (&mut self.aside, groups.pop()) {
+        if let (Some(aside), Some(stuck)) = (&self.aside, groups.pop()) {
             aside.take(stuck);
         }
         Vec::new()
@@ -285,7 +294,7 @@ impl Writer {
     }
 }
 
-/// A transaction that committed nothing.
+/// A transaction that committed nothing, or with `Failure::Unknown` most likely nothing.
 struct Ended {
     failure: Failure,
     died_idle: bool,
@@ -298,9 +307,19 @@ struct Ended {
 struct Repeats {
     conflicts: u32,
     renewals: u32,
+    /// Whether the COMMIT of an attempt may have taken effect.
+    in_doubt: bool,
 }
 
 impl Repeats {
+    /// Once, after a connection that had died while it was idle took a whole transaction with it. An order that was committed nevertheless
+    /// is met again by its id.
+    const fn allow_in_doubt(&mut self, ended: &Ended) -> bool {
+        let first = matches!(ended.failure, Failure::Unknown { .. }) && !self.in_doubt;
+        self.in_doubt |= first;
+        first
+    }
+
     /// Conflicts a few times; a connection that had died while it was idle once.
     fn allow(&mut self, ended: &Ended) -> bool {
         if ended.died_idle {
@@ -322,6 +341,12 @@ fn settle(jobs: Vec<Job>, verdicts: Vec<Verdict>) -> Vec<Vec<Job>> {
         }
     }
     alone
+}
+
+/// Nobody can say what became of any of them.
+fn settle_unknown(jobs: Vec<Job>) -> Vec<Vec<Job>> {
+    jobs.into_iter().for_each(|job| job.answer.give(Ok(Written::Unknown)));
+    Vec::new()
 }
 
 /// A row that was refused may be any one of several: each gets a transaction of its own. Otherwise nothing was written.

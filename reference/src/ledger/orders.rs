@@ -7,7 +7,7 @@ use sqlx::mysql::MySqlRow;
 use super::connection::{Connection, Reply};
 use super::failure::Failure;
 use super::unit::Unit;
-use super::{Changed, Ledger, LedgerError, Sale, StoredOrder, rows, sql};
+use super::{Ledger, LedgerError, Paid, Sale, StoredOrder, rows, sql};
 use crate::domain::{OrderId, OrderStatus, UserId};
 
 impl Ledger {
@@ -48,11 +48,11 @@ impl Ledger {
         self.request(Fence { order: order.clone() }).await
     }
 
-    /// CREATED → PAID. An order that is PAID already is [`Changed::Not`].
+    /// CREATED → PAID. An order that is PAID already is [`Paid::Not`], and so it is if this call is repeated after a lost reply.
     ///
     /// # Errors
     /// `Failed`: certainly not changed. `Unknown`: call again.
-    pub async fn pay(&self, order: &OrderId) -> Result<Changed, LedgerError> {
+    pub async fn pay(&self, order: &OrderId) -> Result<Paid, LedgerError> {
         self.request(Pay { order: order.clone() }).await
     }
 
@@ -178,22 +178,25 @@ struct Pay {
 impl Unit for Pay {
     const ACT: &'static str = "pay an order";
     const REPEATABLE: bool = true;
-    type Output = Changed;
+    type Output = Paid;
 
-    async fn run(&self, connection: &mut Connection) -> Result<Changed, Failure> {
-        let id = sql::id(&self.order);
-        let pay = format!("UPDATE orders SET status = 'PAID' WHERE order_id = {id} AND status = 'CREATED'");
-        let paid = connection.autocommit(pay).await?.affected(0) == 1;
-        // Once it may be paid, a read that fails must not look as if nothing had changed.
-        let stored = read_one(connection, &self.order, Reading::Plain).await.map_err(|failure| match failure {
-            failure if paid => Failure::Unknown { why: format!("{failure:?}") },
-            failure => failure,
-        })?;
-        Ok(match stored {
-            Some(order) if paid => Changed::Now(StoredOrder { status: OrderStatus::Paid, ..order }),
-            Some(order) => Changed::Not(order),
-            None => Changed::NoOrder,
-        })
+    async fn run(&self, connection: &mut Connection) -> Result<Paid, Failure> {
+        // An order enters CREATED once, so only one that came into being between update and read needs the second round.
+        for _ in 0..2 {
+            let id = sql::id(&self.order);
+            let pay = format!("UPDATE orders SET status = 'PAID' WHERE order_id = {id} AND status = 'CREATED'");
+            if connection.autocommit(pay).await?.affected(0) == 1 {
+                return Ok(Paid::Now);
+            }
+            // What stopped the update is committed; a plain read may not show it yet.
+            let read = format!("SELECT status FROM orders WHERE order_id = {id} LOCK IN SHARE MODE");
+            match connection.query(read).await?.rows(0).first().map(|row| rows::parsed(row, "status")).transpose()? {
+                Some(OrderStatus::Created) => {}
+                Some(status) => return Ok(Paid::Not(status)),
+                None => return Ok(Paid::NoOrder),
+            }
+        }
+        Err(Failure::Broken { why: format!("order {} is CREATED and cannot be paid", self.order) })
     }
 }
 

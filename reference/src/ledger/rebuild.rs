@@ -4,6 +4,8 @@ use super::connection::{Connection, Reply};
 use super::failure::Failure;
 use super::unit::Unit;
 use super::{ChangeStop, EpochState, Ledger, LedgerError, Mode, RebuildRequest, Rebuilt, ReopenStop, rows, sql, stock_change};
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::{Epoch, Item, StockChange};
 
 impl Ledger {
@@ -64,6 +66,11 @@ impl Unit for Rebuild {
 
     async fn run(&self, connection: &mut Connection) -> Result<Rebuilt, Failure> {
         let request = &self.request;
+        #[cfg(feature = "defects")]
+        let early = match self.also {
+            Also::Nothing if planted(Defect::BaseBeforeBarrier) => Some(read_base(connection, request.item).await?),
+            _ => None,
+        };
         let Some(current) = lock_epoch(connection, request.item).await? else {
             connection.rollback().await?;
             return Ok(Rebuilt::UnknownItem);
@@ -79,7 +86,12 @@ impl Unit for Rebuild {
         }
         let wanted = request.mode.unwrap_or(current.mode);
         let base = read_base(connection, request.item).await?;
-        if base < 0 && matches!(self.also, Also::Change(_)) {
+        #[cfg(feature = "defects")]
+        let base = early.unwrap_or(base);
+        let is_short = base < 0;
+        #[cfg(feature = "defects")]
+        let is_short = is_short && !planted(Defect::DeductWithoutGuard);
+        if is_short && matches!(self.also, Also::Change(_)) {
             connection.rollback().await?;
             return Ok(Rebuilt::Stopped(ChangeStop::Short));
         }
@@ -91,7 +103,10 @@ impl Unit for Rebuild {
             flush(connection, request.item).await?;
         }
         connection.query(self.open_epoch(epoch, mode, base)).await?;
-        connection.commit().await?;
+        let committed = connection.commit().await;
+        #[cfg(feature = "defects")]
+        let committed = if planted(Defect::InstallAfterUnknownCommit) { Ok(()) } else { committed };
+        committed?;
         Ok(Rebuilt::Committed { epoch, base, mode })
     }
 }
@@ -151,6 +166,10 @@ pub(super) fn tell_closed(item: Item, base: i64) {
 /// Moves the balance for every sale whose deduct is still to come, so that the balance alone can guard from now on. The base is the same
 /// before and after; below zero the balance must not take it.
 pub(super) async fn flush(connection: &mut Connection, item: Item) -> Result<(), Failure> {
+    #[cfg(feature = "defects")]
+    if planted(Defect::DegradeWithoutFlush) {
+        return Ok(());
+    }
     let item = sql::item_is(item);
     let open = connection
         .query(format!(
@@ -180,12 +199,17 @@ fn open_sales(open: &Reply) -> Result<(Vec<i64>, i64), Failure> {
 /// One statement is one snapshot, taken after the lock: nothing of an older epoch can commit any more.
 pub(super) async fn read_base(connection: &mut Connection, item: Item) -> Result<i64, Failure> {
     let item = sql::item_is(item);
-    let reply = connection
-        .query(format!(
-            "SELECT CAST(i.current_stock - i.locked_stock - COALESCE((SELECT SUM(t.quantity) FROM inventory_transactions t \
-             WHERE {item} AND t.transaction_type = 'LOCK'), 0) AS SIGNED) AS base FROM inventory i WHERE {item}"
-        ))
-        .await?;
+    let read = format!(
+        "SELECT CAST(i.current_stock - i.locked_stock - COALESCE((SELECT SUM(t.quantity) FROM inventory_transactions t \
+         WHERE {item} AND t.transaction_type = 'LOCK'), 0) AS SIGNED) AS base FROM inventory i WHERE {item}"
+    );
+    #[cfg(feature = "defects")]
+    let read = if planted(Defect::BaseIgnoresOpenOrders) {
+        format!("SELECT current_stock - locked_stock AS base FROM inventory WHERE {item}")
+    } else {
+        read
+    };
+    let reply = connection.query(read).await?;
     let row = reply.rows(0).first().ok_or_else(|| Failure::Broken { why: "the item has an epoch and no balance".into() })?;
     rows::int(row, "base")
 }

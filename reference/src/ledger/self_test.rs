@@ -5,7 +5,7 @@
 
 use super::LedgerError;
 use super::connection::{Connection, Dial, Flavour};
-use super::failure::{DUPLICATE_KEY, Failure, LOCK_WAIT_TIMEOUT};
+use super::failure::{DUPLICATE_KEY, Failure, LOCK_WAIT_TIMEOUT, OUT_OF_RANGE};
 use super::rows;
 
 const ACT: &str = "test the locks of the server";
@@ -53,7 +53,28 @@ impl Bench {
         if let Some(missing) = self.row_locks().await? {
             return Ok(Some(missing));
         }
+        if let Some(missing) = self.assumption_guards().await? {
+            return Ok(Some(missing));
+        }
         self.insert_waits().await
+    }
+
+    /// A statement that is written to fail unless a row stands as assumed ([`super::sql::share_epoch_as`]) must end its packet, and only then.
+    async fn assumption_guards(&mut self) -> Found {
+        let assume = |key: &str| {
+            format!("SELECT CAST(COUNT(*) AS UNSIGNED) - 1 FROM boot_check WHERE id = '{key}' AND id <> '' LOCK IN SHARE MODE")
+        };
+        let insert = format!("INSERT INTO boot_check (id) VALUES ('{}.twin')", self.key);
+        let (stands, fails) = (assume(&self.key), assume(&format!("{}.none", self.key)));
+        if let Err(failure) = self.first.transact(&[stands]).await {
+            return if failure.is_not_as_assumed() { Ok(Some("COUNT(*) does not count a row that stands")) } else { Err(failure) };
+        }
+        let refused = self.first.transact(&[fails, insert]).await;
+        self.first.rollback().await?;
+        let written = self.first.query(format!("SELECT COUNT(*) AS found FROM boot_check WHERE id = '{}.twin'", self.key)).await?;
+        let kept_out = written.rows(0).first().map_or(Ok(1), |row| rows::int(row, "found"))? == 0;
+        let told = matches!(refused, Err(Failure::Refused { code: OUT_OF_RANGE, .. }));
+        Ok((!told || !kept_out).then_some("a statement that is refused does not keep the rest of its packet from being executed"))
     }
 
     /// The rows are made here, which also shows that a statement sees what was committed before it began.

@@ -6,7 +6,7 @@
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
-use crate::domain::{Item, OrderId};
+use crate::domain::{Epoch, Item, OrderId, UserLimit};
 
 /// `a,b,c`
 pub(super) fn list(parts: impl IntoIterator<Item = impl Display>) -> String {
@@ -68,6 +68,17 @@ pub(super) fn share_epoch(item: Item) -> String {
     format!(
         "SELECT store_id, product_id, sku_id, epoch, mode, user_limit FROM inventory_epoch WHERE {} AND shard = 0 LOCK IN SHARE MODE",
         item_is(item)
+    )
+}
+
+/// [`share_epoch`], refused by the server unless the fence of the item stands exactly so: nothing that follows in the packet is executed then.
+/// No row leaves 0 to subtract 1 from, which no unsigned number survives; the test at boot shows that the server says so.
+pub(super) fn share_epoch_as(item: Item, epoch: Epoch, limit: UserLimit) -> String {
+    format!(
+        "SELECT CAST(COUNT(*) AS UNSIGNED) - 1 FROM inventory_epoch WHERE {} AND shard = 0 AND epoch = {epoch} AND mode = 'REDIS' \
+         AND user_limit = {} LOCK IN SHARE MODE",
+        item_is(item),
+        limit.get()
     )
 }
 

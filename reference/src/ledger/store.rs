@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use super::connection::{Connection, Dial};
 use super::failure::Failure;
+use super::order_aside::Detour;
 use super::order_writer::OrderWriter;
 use super::pool::Pool;
+use super::seat::{Seat, Seats};
 use super::unit::{self, Unit};
 use super::{LedgerError, LedgerSettings, NewOrder, Written, boot, self_test};
+use crate::domain::Item;
 
 /// Longest wait for a lock of a batch of orders, seconds: then the orders of the item that is locked go apart.
 const WRITER_LOCK_WAIT_S: u32 = 1;
@@ -41,20 +42,7 @@ struct Shared {
     /// Orders of items that somebody has locked for longer than a moment.
     aside: OrderWriter,
     /// As many as either of the first two queues holds, so that an order with a seat finds room in both.
-    seats: Arc<Semaphore>,
-    seat_count: usize,
-}
-
-/// A place for one order, from before it takes stock until it is answered. Clones share the place.
-#[derive(Clone)]
-pub struct Seat {
-    _permit: Arc<OwnedSemaphorePermit>,
-}
-
-impl std::fmt::Debug for Seat {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Seat")
-    }
+    seats: Seats,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -82,30 +70,28 @@ impl Ledger {
         let waiting = (seat_count / ASIDE_SHARE).max(1);
         let aside = LedgerSettings { writer_connections: 1, writer_queue: waiting, ..settings.clone() };
         let aside = OrderWriter::start(&aside, &requests, None);
+        let detour = Arc::new(Detour::to(aside.queue()));
         let shared = Shared {
-            seats: Arc::new(Semaphore::new(seat_count)),
-            seat_count,
-            writer: OrderWriter::start(&settings, &writers, Some(&aside)),
+            writer: OrderWriter::start(&settings, &writers, Some(&detour)),
             contested: OrderWriter::start(
                 &LedgerSettings { batch_max: 1, writer_connections: 1, ..settings.clone() },
                 &writers,
-                Some(&aside),
+                Some(&detour),
             ),
             aside,
+            seats: Seats::new(seat_count, detour),
             requests: Pool::new(requests, settings.request_connections),
             workers: Pool::new(workers, settings.worker_connections),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// A seat, if one is free: whoever holds one can write its order. Never waits.
+    /// A seat for an order of these items, if one is free: whoever holds one can write its order. Never waits.
     ///
     /// # Errors
-    /// `QueueFull`: none is free.
-    pub fn seat(&self) -> Result<Seat, LedgerError> {
-        let permit = Arc::clone(&self.shared.seats).try_acquire_owned();
-        let permit = permit.map_err(|_| LedgerError::QueueFull { capacity: self.shared.seat_count })?;
-        Ok(Seat { _permit: Arc::new(permit) })
+    /// `QueueFull`: none is free, or one of the items is locked by somebody and enough orders wait for it already.
+    pub fn seat(&self, items: impl IntoIterator<Item = Item>) -> Result<Seat, LedgerError> {
+        self.shared.seats.take(items)
     }
 
     /// Takes a seat and writes an order: [`Ledger::write_seated`].
@@ -113,14 +99,15 @@ impl Ledger {
     /// # Errors
     /// `QueueFull` or `Failed`: certainly not written.
     pub async fn write(&self, order: NewOrder) -> Result<Written, LedgerError> {
-        let seat = self.seat()?;
+        let seat = self.seat(order.request.lines().iter().map(|line| line.item))?;
         self.write_seated(order, seat).await
     }
 
     /// Writes an order, together with others that wait at the same time. The answer comes after COMMIT was acknowledged.
     ///
     /// # Errors
-    /// `Failed`: certainly not written. Whether a COMMIT is in doubt is [`Written::Unknown`] and no error.
+    /// `Failed`: certainly not written; also if its item turned out to be locked and enough orders wait for it already. Whether a COMMIT is in
+    /// doubt is [`Written::Unknown`] and no error.
     pub async fn write_seated(&self, order: NewOrder, seat: Seat) -> Result<Written, LedgerError> {
         let writer = if order.contested { &self.shared.contested } else { &self.shared.writer };
         writer.write(order, seat).await

@@ -1,10 +1,14 @@
 //! Cancel, expire and refund: one compare-and-set on the order, and its units go back (`docs/protocol.md` 5.5).
 
+use sqlx::mysql::MySqlRow;
+
 use super::connection::Connection;
 use super::failure::Failure;
 use super::orders::Reading;
 use super::unit::Unit;
 use super::{Changed, Ledger, LedgerError, StoredOrder, Undo, orders, rows, sql};
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::{Epoch, Item, OrderId, OrderStatus, Quantity, SaleState};
 
 /// Longest reason, in characters: the column holds no more.
@@ -52,34 +56,68 @@ impl Unit for UndoOrder {
     type Output = Changed;
 
     async fn run(&self, connection: &mut Connection) -> Result<Changed, Failure> {
-        let Some(before) = self.read(connection).await? else {
-            return Ok(Changed::NoOrder);
+        let before = match self.read(connection).await? {
+            Some(order) if self.may_end(&order) => order,
+            Some(order) => return Ok(Changed::Not(order)),
+            None => return Ok(Changed::NoOrder),
         };
-        // No order comes back to a status, and none without sales can be undone: no lock is needed to say no.
-        if before.status != self.undo.from() || before.sales.is_empty() {
-            return Ok(Changed::Not(before));
-        }
-        let epochs = share_epochs(connection, &before).await?;
-        if connection.query(self.compare_and_set()).await?.affected(0) == 0 {
+        let Some(Locked { epochs, sales }) = self.lock(connection, &before).await? else {
             connection.rollback().await?;
             let now = orders::read_one(connection, &self.order, Reading::Locking).await?;
             return Ok(now.map_or(Changed::NoOrder, Changed::Not));
-        }
-        connection.query(release_quota(&before)).await?;
-        let sales = lock_sales(connection, &self.order).await?;
+        };
         self.give_back(connection, &sales, &epochs).await?;
         connection.commit().await?;
         Ok(Changed::Now(self.after(before, &sales)))
     }
 }
 
+/// What the transaction has locked.
+struct Locked {
+    /// Epochs that the increases are stamped with.
+    epochs: Vec<(Item, Epoch)>,
+    sales: Vec<LockedSale>,
+}
+
 impl UndoOrder {
-    /// A duplicate key may have told of the order a moment before a plain read sees it, so that only a locking one says that there is none.
+    /// A commit may be told of, by a duplicate key or by a locking read, a moment before a plain read shows it: only a locking one says that the
+    /// order cannot be ended, or that there is none.
     async fn read(&self, connection: &mut Connection) -> Result<Option<StoredOrder>, Failure> {
         match orders::read_one(connection, &self.order, Reading::Plain).await? {
-            None => orders::read_one(connection, &self.order, Reading::Locking).await,
-            stored => Ok(stored),
+            Some(order) if self.may_end(&order) => Ok(Some(order)),
+            _ => orders::read_one(connection, &self.order, Reading::Locking).await,
         }
+    }
+
+    /// A tombstone has no sales and cannot be ended.
+    fn may_end(&self, order: &StoredOrder) -> bool {
+        order.status == self.undo.from() && !order.sales.is_empty()
+    }
+
+    /// Begins; in one packet and in the order of all transactions: share-locks the fences of the items, ends the order, takes it off the quota,
+    /// and locks its sales. `None` if the order was not to be ended; then all of it must be taken back.
+    async fn lock(&self, connection: &mut Connection, before: &StoredOrder) -> Result<Option<Locked>, Failure> {
+        let items = before.sales.len();
+        #[cfg(feature = "defects")]
+        let read_before = match planted(Defect::DeltaEpochOutsideTransaction) {
+            true => {
+                let looks = before.sales.iter().map(|sale| sql::share_epoch(sale.item).replace(" LOCK IN SHARE MODE", ""));
+                Some(connection.query(looks.collect::<Vec<_>>().join("; ")).await?)
+            }
+            false => None,
+        };
+        let fences = before.sales.iter().map(|sale| sql::share_epoch(sale.item));
+        let steps = fences.chain([self.compare_and_set()]).chain(release_quota(before)).chain([select_sales(&self.order)]);
+        let reply = connection.begin(&steps.collect::<Vec<_>>().join("; ")).await?;
+        if reply.affected(items) == 0 {
+            return Ok(None);
+        }
+        let fences = (0..items).flat_map(|at| reply.rows(at));
+        #[cfg(feature = "defects")]
+        let fences = (0..items).flat_map(|at| read_before.as_ref().unwrap_or(&reply).rows(at));
+        let epochs = fences.map(|row| Ok((rows::item(row)?, rows::epoch(row)?))).collect::<Result<_, Failure>>()?;
+        let sales = reply.rows(reply.len() - 1).iter().map(LockedSale::read).collect::<Result<_, Failure>>()?;
+        Ok(Some(Locked { epochs, sales }))
     }
 
     fn compare_and_set(&self) -> String {
@@ -89,6 +127,7 @@ impl UndoOrder {
         format!("UPDATE orders SET status = '{to}', reason = {reason} WHERE order_id = {id} AND status = '{from}'{due}")
     }
 
+    /// Sales, balances and messages, in one packet.
     async fn give_back(&self, connection: &mut Connection, sales: &[LockedSale], epochs: &[(Item, Epoch)]) -> Result<(), Failure> {
         let (mut open, mut returns, mut balances, mut events) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let id = sql::id(&self.order);
@@ -97,7 +136,10 @@ impl UndoOrder {
             let (_, epoch) = known.ok_or_else(|| Failure::Broken { why: format!("{} has no epoch row", sale.item) })?;
             let (values, quantity) = (sql::item_values(sale.item), sale.quantity);
             events.push(format!("({},'APPLY_DELTA',{id},{values},{quantity},{epoch})", sql::derived_id("C", &self.order)));
-            match sale.state {
+            let state = sale.state;
+            #[cfg(feature = "defects")]
+            let state = if planted(Defect::CancelIgnoresLedgerState) { SaleState::Lock } else { state };
+            match state {
                 SaleState::Lock => open.push(sale.id),
                 SaleState::Out => {
                     returns.push(format!("({id},{values},'RETURN','IN',{quantity},{epoch})"));
@@ -106,13 +148,28 @@ impl UndoOrder {
                 SaleState::Unlock => return Err(Failure::Broken { why: format!("{} of a live order is UNLOCK", sale.item) }),
             }
         }
-        unlock(connection, &open).await?;
-        add_returns(connection, &returns, balances).await?;
-        let events = events.join(",");
-        let insert = format!(
-            "INSERT INTO outbox (event_id, event_type, order_id, store_id, product_id, sku_id, quantity, epoch) VALUES {events}"
-        );
-        connection.query(insert).await.map(drop)
+        balances.sort_unstable_by_key(|(item, _)| *item);
+        let ledger: Vec<String> = unlock(&open).into_iter().chain(insert_returns(&returns)).collect();
+        let first_balance = ledger.len();
+        let steps = ledger.into_iter().chain(balances.iter().map(add_to_balance)).chain([insert_events(&events)]);
+        let reply = connection.query(steps.collect::<Vec<_>>().join("; ")).await?;
+        let missing = (0..balances.len()).find(|at| reply.affected(first_balance + at) != 1);
+        #[cfg(feature = "defects")]
+        self.leave_out_events(connection, sales).await?;
+        missing.map_or(Ok(()), |at| Err(Failure::Broken { why: format!("{} has no balance", balances[at].0) }))
+    }
+
+    /// Redis gets these increases in another way.
+    #[cfg(feature = "defects")]
+    async fn leave_out_events(&self, connection: &mut Connection, sales: &[LockedSale]) -> Result<(), Failure> {
+        let blindly = self.undo == Undo::Expire && planted(Defect::ExpiryIncrementsBlindly);
+        let rolled_back = |sale: &&LockedSale| sale.state == SaleState::Lock && planted(Defect::UnlockConfirmedAndRolledBack);
+        for sale in sales.iter().filter(|sale| blindly || rolled_back(sale)) {
+            let (event, item) = (sql::derived_id("C", &self.order), sql::item_is(sale.item));
+            let done = format!("UPDATE outbox SET status = 'DONE' WHERE event_id = {event} AND {item}");
+            connection.query(done).await?;
+        }
+        Ok(())
     }
 
     fn after(&self, mut order: StoredOrder, sales: &[LockedSale]) -> StoredOrder {
@@ -128,22 +185,13 @@ impl UndoOrder {
     }
 }
 
-/// Begins, and share-locks the fences of the order's items: the increase is stamped with the epochs read here.
-async fn share_epochs(connection: &mut Connection, order: &StoredOrder) -> Result<Vec<(Item, Epoch)>, Failure> {
-    let locks: Vec<String> = order.sales.iter().map(|sale| sql::share_epoch(sale.item)).collect();
-    let reply = connection.begin(&locks.join("; ")).await?;
-    let locked = (0..reply.len()).flat_map(|at| reply.rows(at));
-    locked.map(|row| Ok((rows::item(row)?, rows::epoch(row)?))).collect()
-}
-
 /// Orders from a time without a limit have no quota row, and one that is too small is left to the audit.
-fn release_quota(order: &StoredOrder) -> String {
+fn release_quota(order: &StoredOrder) -> impl Iterator<Item = String> {
     let user = order.user.get();
-    let updates = order.sales.iter().map(|sale| {
+    order.sales.iter().map(move |sale| {
         let (item, units) = (sql::item_is(sale.item), sale.quantity);
         format!("UPDATE user_quota SET quantity = quantity - {units} WHERE {item} AND user_id = {user} AND quantity >= {units}")
-    });
-    updates.collect::<Vec<_>>().join("; ")
+    })
 }
 
 struct LockedSale {
@@ -153,46 +201,42 @@ struct LockedSale {
     state: SaleState,
 }
 
-async fn lock_sales(connection: &mut Connection, order: &OrderId) -> Result<Vec<LockedSale>, Failure> {
-    let reply = connection
-        .query(format!(
-            "SELECT id, store_id, product_id, sku_id, quantity, transaction_type FROM inventory_transactions \
-             WHERE order_id = {} AND kind = 'SALE' ORDER BY id FOR UPDATE",
-            sql::id(order)
-        ))
-        .await?;
-    let locked = |row| {
+impl LockedSale {
+    fn read(row: &MySqlRow) -> Result<Self, Failure> {
         let (item, quantity) = (rows::item(row)?, rows::quantity(row)?);
-        Ok(LockedSale { id: rows::int(row, "id")?, item, quantity, state: rows::parsed(row, "transaction_type")? })
-    };
-    reply.rows(0).iter().map(locked).collect()
+        Ok(Self { id: rows::int(row, "id")?, item, quantity, state: rows::parsed(row, "transaction_type")? })
+    }
 }
 
-async fn unlock(connection: &mut Connection, open: &[i64]) -> Result<(), Failure> {
-    if open.is_empty() {
-        return Ok(());
-    }
+fn select_sales(order: &OrderId) -> String {
+    format!(
+        "SELECT id, store_id, product_id, sku_id, quantity, transaction_type FROM inventory_transactions \
+         WHERE order_id = {} AND kind = 'SALE' ORDER BY id FOR UPDATE",
+        sql::id(order)
+    )
+}
+
+fn unlock(open: &[i64]) -> Option<String> {
     let ids = sql::list(open);
-    connection.query(format!("UPDATE inventory_transactions SET transaction_type = 'UNLOCK' WHERE id IN ({ids})")).await.map(drop)
+    (!open.is_empty()).then(|| format!("UPDATE inventory_transactions SET transaction_type = 'UNLOCK' WHERE id IN ({ids})"))
 }
 
-async fn add_returns(connection: &mut Connection, returns: &[String], mut balances: Vec<(Item, Quantity)>) -> Result<(), Failure> {
-    if returns.is_empty() {
-        return Ok(());
-    }
-    let returns = returns.join(",");
-    let insert = format!(
-        "INSERT INTO inventory_transactions \
-         (order_id, store_id, product_id, sku_id, kind, transaction_type, quantity, epoch) VALUES {returns}"
-    );
-    connection.query(insert).await?;
-    balances.sort_unstable_by_key(|(item, _)| *item);
-    let add = |(item, units): &(Item, Quantity)| {
-        let item = sql::item_is(*item);
-        format!("UPDATE inventory SET current_stock = current_stock + {units}, version = version + 1 WHERE {item}")
-    };
-    let updates: Vec<String> = balances.iter().map(add).collect();
-    let reply = connection.query(updates.join("; ")).await?;
-    let missing = (0..balances.len()).find(|at| reply.affected(*at) != 1);
-    missing.map_or(Ok(()), |at| Err(Failure::Broken { why: format!("{} has no balance", balances[at].0) }))
+fn insert_returns(returns: &[String]) -> Option<String> {
+    let rows = returns.join(",");
+    (!returns.is_empty()).then(|| {
+        format!(
+            "INSERT INTO inventory_transactions \
+             (order_id, store_id, product_id, sku_id, kind, transaction_type, quantity, epoch) VALUES {rows}"
+        )
+    })
+}
+
+fn add_to_balance((item, units): &(Item, Quantity)) -> String {
+    let item = sql::item_is(*item);
+    format!("UPDATE inventory SET current_stock = current_stock + {units}, version = version + 1 WHERE {item}")
+}
+
+fn insert_events(events: &[String]) -> String {
+    let rows = events.join(",");
+    format!("INSERT INTO outbox (event_id, event_type, order_id, store_id, product_id, sku_id, quantity, epoch) VALUES {rows}")
 }

@@ -17,7 +17,13 @@ use super::lane::Lane;
 use super::reply::Reply;
 use super::script::{APPLY_DELTA, CONFIRM, Invocation, PRE_DEDUCT, PROBE, ROLLBACK, Script};
 use super::{Applied, Lock, PreDeduct, Probe, StockError, StockSettings, Taken, Unready};
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::{Epoch, Item, Member, OrderId, Quantity};
+
+#[cfg(feature = "defects")]
+#[path = "../defects/stock.rs"]
+mod wrong;
 
 /// Members sent in one call; more are sent in several, one after the other.
 const MEMBERS_PER_CALL: usize = 500;
@@ -73,6 +79,12 @@ impl Stock {
     /// # Errors
     /// `NotExecuted`, or `Unknown`: repeat the call, or leave it to the resolver.
     pub async fn pre_deduct(&self, item: Item, order: &OrderId, quantity: Quantity) -> Result<PreDeduct, StockError> {
+        #[cfg(feature = "defects")]
+        if planted(Defect::CheckThenDecrement)
+            && let Some(short) = self.look_before(item, quantity).await?
+        {
+            return Ok(short);
+        }
         let keys = [Key::Stock(item), Key::Meta(item), Key::Lock(item), Key::Deduct(order.as_str(), item)];
         let ttl = seconds(self.shared.settings.record_ttl);
         let reply = self.call(&PRE_DEDUCT, &keys, &[order, &quantity, &ttl, &Quantity::MAX], &[]).await?;
@@ -98,6 +110,26 @@ impl Stock {
     /// `NotExecuted` (a member of another epoch among others), or `Unknown`: repeat it.
     pub async fn rollback(&self, item: Item, epoch: Epoch, members: &[Member]) -> Result<Applied, StockError> {
         self.apply_to_members(&ROLLBACK, &[Key::Stock(item), Key::Meta(item), Key::Lock(item)], epoch, members).await
+    }
+
+    /// The stock check of a `pre_deduct` that has none: what it saw may be gone when the units are taken.
+    #[cfg(feature = "defects")]
+    async fn look_before(&self, item: Item, quantity: Quantity) -> Result<Option<PreDeduct>, StockError> {
+        let probe = self.probe(item, Duration::ZERO, Some(0), &[]).await?;
+        let short = probe.unready.is_none() && probe.stock < i64::from(quantity.get());
+        Ok(short.then_some(PreDeduct::Insufficient { left: probe.stock, version: 0, earlier_record: false }))
+    }
+
+    /// [`Stock::rollback`] of locks of one item into the counter of another one.
+    #[cfg(feature = "defects")]
+    pub(crate) async fn rollback_into(
+        &self,
+        counter: Item,
+        item: Item,
+        epoch: Epoch,
+        members: &[Member],
+    ) -> Result<Applied, StockError> {
+        self.apply_to_members(&ROLLBACK, &[Key::Stock(counter), Key::Meta(counter), Key::Lock(item)], epoch, members).await
     }
 
     /// Adds an increase that was committed in `epoch`, once per `event_id` (at most 100 bytes, without braces).

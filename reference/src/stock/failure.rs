@@ -7,6 +7,8 @@ use std::time::Duration;
 use redis::RedisError;
 
 use super::StockError;
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 
 /// Codes with which Redis refuses a command, or the first write of a script, before it had any effect.
 const REFUSALS: [&str; 15] = [
@@ -65,6 +67,8 @@ impl Failure {
     /// As the caller of `act` sees it.
     pub(super) fn into_error(self, act: &'static str) -> StockError {
         let refused = self.code().is_some_and(|code| REFUSALS.contains(&code));
+        #[cfg(feature = "defects")]
+        let refused = refused || planted(Defect::AllErrorsAlike);
         let why = self.to_string();
         if refused { StockError::NotExecuted { act, why } } else { StockError::Unknown { act, why } }
     }

@@ -1,6 +1,8 @@
 //! Which Redis process a connection leads to, and whether the protocol may run on it: read from INFO.
 
 use super::StockError;
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 
 /// What one INFO reply says of the server.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +32,10 @@ impl Identity {
         if self.role != "master" {
             return Err(StockError::Unsuitable(format!("its role is {}, it must be master", self.role)));
         }
-        if self.eviction != "noeviction" {
+        let evicts = self.eviction != "noeviction";
+        #[cfg(feature = "defects")]
+        let evicts = evicts && !planted(Defect::EvictionAllowed);
+        if evicts {
             let why = format!("maxmemory-policy is {}, it must be noeviction: an evicted lock is lost stock", self.eviction);
             return Err(StockError::Unsuitable(why));
         }

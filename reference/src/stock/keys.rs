@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::Item;
 
 /// A key, written when it is put into a command.
@@ -21,12 +23,28 @@ pub(super) enum Key<'a> {
 
 impl fmt::Display for Key<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        let key = *self;
+        #[cfg(feature = "defects")]
+        let key = key.of_one_store();
+        match key {
             Self::Stock(item) => write!(f, "inventory:stock:{{{item}}}"),
             Self::Meta(item) => write!(f, "inventory:meta:{{{item}}}"),
             Self::Lock(item) => write!(f, "inventory:lock:{{{item}}}"),
             Self::Deduct(order, item) => write!(f, "inventory:deduct:{order}:{{{item}}}"),
             Self::Delta(event, item) => write!(f, "inventory:delta:{event}:{{{item}}}"),
+        }
+    }
+}
+
+#[cfg(feature = "defects")]
+impl Key<'_> {
+    /// The key as somebody names it who thinks that a sku is in one store only.
+    fn of_one_store(self) -> Self {
+        let first = |item| Item { store: 1, ..item };
+        match self {
+            Self::Lock(item) if planted(Defect::KeysWithoutStore) => Self::Lock(first(item)),
+            Self::Deduct(order, item) if planted(Defect::KeysWithoutStore) => Self::Deduct(order, first(item)),
+            key => key,
         }
     }
 }

@@ -16,6 +16,8 @@ mod settings;
 
 pub use client::Stock;
 pub use installer::Installer;
+#[cfg(feature = "defects")]
+pub(crate) use script::TEXTS;
 pub use settings::StockSettings;
 
 use crate::domain::{Epoch, Member, Quantity, Token};

@@ -63,14 +63,28 @@ impl Invocation<'_> {
     }
 }
 
+macro_rules! text {
+    ($act:literal) => {
+        concat!(include_str!("../../../lua/ready.lua"), "\n", include_str!(concat!("../../../lua/", $act, ".lua")))
+    };
+}
+
 macro_rules! script {
-    ($($constant:ident = $act:literal)*) => {$(
-        #[doc = concat!("`lua/", $act, ".lua`")]
-        pub(super) static $constant: LazyLock<Script> = LazyLock::new(|| {
-            let text = concat!(include_str!("../../../lua/ready.lua"), "\n", include_str!(concat!("../../../lua/", $act, ".lua")));
-            Script::new($act, text)
-        });
-    )*};
+    ($($constant:ident = $act:literal)*) => {
+        $(
+            #[doc = concat!("`lua/", $act, ".lua`")]
+            pub(super) static $constant: LazyLock<Script> = LazyLock::new(|| {
+                let text = text!($act);
+                #[cfg(feature = "defects")]
+                let text = crate::defects::scripts::as_planted($act, text);
+                Script::new($act, text)
+            });
+        )*
+
+        /// Name and text of each script.
+        #[cfg(feature = "defects")]
+        pub(crate) const TEXTS: &[(&str, &str)] = &[$(($act, text!($act)),)*];
+    };
 }
 
 script! {
@@ -81,6 +95,18 @@ script! {
     INSTALL = "install"
     PROBE = "probe"
 }
+
+/// A write that asks nothing.
+#[cfg(feature = "defects")]
+pub(super) static OVERWRITE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new("overwrite", "redis.call('SET', KEYS[1], ARGV[2]) redis.call('HSET', KEYS[2], 'avail', ARGV[2]) return {'OK', '1'}")
+});
+
+/// An increase, or a decrease, that asks nothing.
+#[cfg(feature = "defects")]
+pub(super) static ADD: LazyLock<Script> = LazyLock::new(|| {
+    Script::new("add", "redis.call('INCRBY', KEYS[1], ARGV[2]) redis.call('HINCRBY', KEYS[2], 'avail', ARGV[2]) return {'OK', '1'}")
+});
 
 #[cfg(test)]
 mod tests {

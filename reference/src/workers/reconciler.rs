@@ -4,6 +4,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::Round;
+#[cfg(feature = "defects")]
+use crate::defects::{Defect, planted};
 use crate::domain::Item;
 use crate::flow::{Flow, Refusal};
 
@@ -36,6 +38,18 @@ pub(super) async fn round(flow: &Flow, cursor: &Cursor) -> Result<Round, Refusal
     };
     // Set before the audit: an item that fails must not keep the reconciler from the others.
     cursor.set(Some(item));
+    #[cfg(feature = "defects")]
+    {
+        if planted(Defect::RepairFromSum) {
+            flow.ledger().repair_from_sum(item).await?;
+        }
+        if planted(Defect::RefreshBySet) {
+            return flow.overwrite(item).await.map(|()| Round::Some);
+        }
+        if planted(Defect::ReconcilerRepairsTwice) {
+            return flow.add_difference(item).await.map(|()| Round::Some);
+        }
+    }
     flow.audit(item, true).await?;
     Ok(Round::Some)
 }

@@ -148,6 +148,10 @@ async fn settle_old(flow: &Flow, settings: &WorkerSettings, state: EpochState, l
             return Ok(settled);
         }
         look.ready = true;
+        #[cfg(feature = "defects")]
+        if crate::defects::planted(crate::defects::Defect::CrashLeavesLock) {
+            return Ok(settled);
+        }
         settled += flow.settle(item, probe.epoch, &probe.locks).await?;
         if probe.locks.len() < LOCKS_MAX as usize {
             break;

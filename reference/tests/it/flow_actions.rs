@@ -124,13 +124,9 @@ fn told(error: impl std::fmt::Display) -> String {
 
 async fn deliver(flow: &Flow, finish: bool) -> Result<(), LedgerError> {
     let events = flow.ledger().claim_deltas(3, Duration::ZERO).await?;
-    for event in &events {
-        let delivered = flow.deliver(event).await;
-        if finish && delivered == Delivery::Done {
-            flow.ledger().finish_deltas(&[event.id]).await?;
-        }
-    }
-    Ok(())
+    let delivered = flow.deliver(&events).await;
+    let done = events.iter().zip(delivered).filter(|(_, delivery)| finish && *delivery == Delivery::Done);
+    flow.ledger().finish_deltas(&done.map(|(event, _)| event.id).collect::<Vec<_>>()).await.map(drop)
 }
 
 /// A rebuild that dies between its COMMIT and its install.

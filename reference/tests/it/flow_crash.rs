@@ -56,7 +56,5 @@ async fn redis_clients(bench: &FlowBench) -> usize {
 async fn sessions(bench: &FlowBench) -> std::collections::BTreeSet<i64> {
     use sqlx::Row as _;
     let select = "SELECT CAST(id AS SIGNED) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()";
-    let mut connection = bench.sql.connect().await;
-    let rows = sqlx::raw_sql(select).fetch_all(&mut connection).await.unwrap();
-    rows.iter().map(|row| row.get(0)).collect()
+    bench.sql.rows(select).await.iter().map(|row| row.get(0)).collect()
 }

@@ -95,7 +95,7 @@ async fn a_paid_order_cannot_be_cancelled_and_a_cancelled_one_cannot_be_paid() {
     let item = bench.item(5).await;
     bench.ordered("paid", &[(item, 1)]).await;
     for _ in 0..2 {
-        assert_eq!(bench.flow.pay(&id("paid")).await.map(|order| order.status), Ok(OrderStatus::Paid));
+        assert_eq!(bench.flow.pay(&id("paid")).await, Ok(()));
     }
     let refused = bench.flow.cancel(&id("paid")).await;
     assert!(matches!(refused, Err(Refusal::Conflict(_))), "{refused:?}");

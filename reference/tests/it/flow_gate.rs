@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::lossy_relay::address;
+use crate::lossy_relay::{address, reply_of_mysql};
 use crate::stock_fixture::free_port;
 
 /// What is still to be done to what passes.
@@ -126,12 +126,13 @@ impl Harm {
         let is_script = sent.windows(4).any(|word| word == b"EVAL");
         let takes_one = |left: u32| left.checked_sub(1);
         let keeps = is_script && self.lost_script_replies.try_update(Ordering::SeqCst, Ordering::SeqCst, takes_one).is_ok();
-        // A packet is four bytes of header and the command: the text of a query follows.
-        let shuts = sent.get(5..) == Some(b"COMMIT") && self.shut_at_commit.swap(false, Ordering::SeqCst);
-        if keeps || shuts {
+        // Alone, or behind the statements of its transaction.
+        let shuts = sent.ends_with(b"COMMIT") && self.shut_at_commit.swap(false, Ordering::SeqCst);
+        if keeps {
             server.read_u8().await?;
         }
         if shuts {
+            reply_of_mysql(server).await?;
             stop.cancel();
         }
         Ok(keeps || shuts)

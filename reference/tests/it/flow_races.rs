@@ -119,10 +119,7 @@ async fn the_expiry_workers_of_two_processes_and_payments_never_both_win() {
     let mut paid = 0;
     for name in &names {
         match bench.flow.pay(&id(name)).await {
-            Ok(order) => {
-                assert_eq!(order.status, OrderStatus::Paid);
-                paid += 1;
-            }
+            Ok(()) => paid += 1,
             Err(refusal) => assert_eq!(refusal, Refusal::Cancelled { status: "EXPIRED" }),
         }
         // Paced, so that payments meet the rounds of the workers.
@@ -157,7 +154,7 @@ async fn many_deliveries_that_gave_up_in_one_epoch_open_one_other() {
     bench.flow.cancel(&id("o")).await.unwrap();
     let mut event = bench.sql.ledger.claim_deltas(10, Duration::ZERO).await.unwrap().pop().unwrap();
     event.attempts = 20;
-    let delivered = join_all((0..24).map(|_| bench.flow.deliver(&event))).await;
+    let delivered = bench.flow.deliver(&vec![event; 24]).await;
     assert!(delivered.contains(&Delivery::Later), "{delivered:?}");
     assert_eq!((bench.left(item).await, bench.balance(item).await.epoch.epoch), (5, Epoch(2)));
     bench.come_to_rest(item).await;
@@ -171,10 +168,10 @@ async fn an_increase_that_waited_half_the_life_of_its_marker_is_made_obsolete_by
     bench.ordered("o", &[(item, 2)]).await;
     bench.flow.cancel(&id("o")).await.unwrap();
     bench.sql.execute("UPDATE outbox SET created_at = NOW(3) - INTERVAL 84 HOUR WHERE event_id = 'C.o'").await;
-    let event = bench.sql.ledger.claim_deltas(10, Duration::ZERO).await.unwrap().pop().unwrap();
-    assert_eq!(bench.flow.deliver(&event).await, Delivery::Later, "Redis may have forgotten that it was applied");
+    let events = bench.sql.ledger.claim_deltas(10, Duration::ZERO).await.unwrap();
+    assert_eq!(bench.flow.deliver(&events).await, [Delivery::Later], "Redis may have forgotten that it was applied");
     assert_eq!((bench.left(item).await, bench.balance(item).await.epoch.epoch), (5, Epoch(2)), "its units are in the base");
-    assert_eq!(bench.flow.deliver(&event).await, Delivery::Done);
+    assert_eq!(bench.flow.deliver(&events).await, [Delivery::Done]);
     bench.come_to_rest(item).await;
     assert_eq!(bench.left(item).await, 5);
 }

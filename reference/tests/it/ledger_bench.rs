@@ -10,7 +10,7 @@ use reference::domain::{ChangeKind, Epoch, Item, Line, OrderId, OrderRequest, Qu
 use reference::ledger::{
     Admission, Balance, Ledger, LedgerError, LedgerSettings, Mode, NewOrder, RebuildRequest, Rebuilt, Restocked, Written,
 };
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
 use crate::support;
@@ -99,10 +99,22 @@ impl Bench {
     }
 
     pub(crate) async fn int(&self, sql: &str) -> i64 {
+        self.rows(sql).await[0].get(0)
+    }
+
+    /// What a SELECT returns.
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<MySqlRow> {
         let mut connection = self.connect().await;
-        let row = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await.unwrap();
+        let mut select = async || sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await;
+        let mut rows = select().await;
+        for _ in 0..9 {
+            if !rows.as_ref().is_err_and(is_torn_look) {
+                break;
+            }
+            rows = select().await;
+        }
         connection.close().await.unwrap();
-        row.get(0)
+        rows.unwrap()
     }
 
     /// Waits until a statement that contains `part` is being executed.
@@ -119,6 +131,13 @@ impl Bench {
         }
         panic!("no statement with {part:?} was running within 5 s");
     }
+}
+
+/// MySQL's list of sessions shows the text of a statement that ends at that moment as bytes that are no text.
+fn is_torn_look(error: &sqlx::Error) -> bool {
+    let number =
+        |error: &dyn sqlx::error::DatabaseError| error.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number);
+    error.as_database_error().and_then(number) == Some(3854)
 }
 
 pub(crate) async fn execute(connection: &mut MySqlConnection, sql: &str) {

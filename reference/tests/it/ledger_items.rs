@@ -208,3 +208,13 @@ async fn increases_are_leased_and_finished_once() {
     assert_eq!(bench.ledger.finish_deltas(&[]).await, Ok(0));
     assert_eq!(bench.ledger.outbox_depth().await.unwrap().deltas, 0);
 }
+
+#[tokio::test]
+async fn epochs_of_several_items_are_read_at_once_and_one_that_does_not_exist_is_left_out() {
+    let bench = Bench::new().await;
+    let (redis, strict, unknown) = (bench.item(5).await, bench.item_in(Mode::Strict, 5).await, support::fresh_item());
+    let read = bench.ledger.epochs([redis, strict, unknown].into()).await.unwrap();
+    let expected = [(redis, Epoch(1), Mode::Redis), (strict, Epoch(2), Mode::Strict)];
+    assert_eq!(read, expected.map(|(item, epoch, mode)| (item, EpochState { epoch, mode })).into());
+    assert_eq!(bench.ledger.epochs([].into()).await.unwrap().len(), 0);
+}

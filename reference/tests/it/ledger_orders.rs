@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use reference::domain::{Epoch, OrderId, OrderStatus, SaleState};
-use reference::ledger::{Changed, Mode, StockChanged, Undo, Written};
+use reference::ledger::{Changed, Mode, Paid, StockChanged, Undo, Written};
 use std::time::Duration;
 
 use crate::ledger_bench::{Bench, execute, id, numbered, order, restock, token};
@@ -65,13 +65,67 @@ async fn payment_happens_once_and_only_to_an_order_that_stands() {
     let bench = Bench::new().await;
     let item = bench.item(10).await;
     bench.write(numbered("o", 1, item, 1)).await;
-    assert_eq!(bench.ledger.pay(&id("none")).await, Ok(Changed::NoOrder));
-    let paid = bench.ledger.pay(&id("o-1")).await.unwrap();
-    assert!(matches!(&paid, Changed::Now(order) if order.status == OrderStatus::Paid), "{paid:?}");
-    let again = bench.ledger.pay(&id("o-1")).await.unwrap();
-    assert!(matches!(&again, Changed::Not(order) if order.status == OrderStatus::Paid), "{again:?}");
+    assert_eq!(bench.ledger.pay(&id("none")).await, Ok(Paid::NoOrder));
+    assert_eq!(bench.ledger.pay(&id("o-1")).await, Ok(Paid::Now));
+    assert_eq!(bench.ledger.order(&id("o-1")).await.unwrap().unwrap().status, OrderStatus::Paid);
+    assert_eq!(bench.ledger.pay(&id("o-1")).await, Ok(Paid::Not(OrderStatus::Paid)));
     bench.ledger.fence(&id("fenced")).await.unwrap();
-    assert_eq!(status(&bench.ledger.pay(&id("fenced")).await.unwrap()), Some(OrderStatus::Fenced));
+    assert_eq!(bench.ledger.pay(&id("fenced")).await, Ok(Paid::Not(OrderStatus::Fenced)));
+}
+
+#[tokio::test]
+async fn a_payment_waits_for_what_is_under_way_and_tells_what_stands() {
+    let set = |status: &str| format!("UPDATE orders SET status = '{status}' WHERE order_id = 'o-1'");
+    let create = "INSERT INTO orders (order_id, status, request_hash) VALUES ('o-1', 'CREATED', REPEAT('0', 32))".to_owned();
+    for (there, step, end, told) in [
+        (true, set("EXPIRED"), "COMMIT", Paid::Not(OrderStatus::Expired)),
+        (true, set("EXPIRED"), "ROLLBACK", Paid::Now),
+        (true, set("PAID"), "COMMIT", Paid::Not(OrderStatus::Paid)),
+        (false, create.clone(), "COMMIT", Paid::Now),
+        (false, create, "ROLLBACK", Paid::NoOrder),
+    ] {
+        let bench = Bench::new().await;
+        let item = bench.item(10).await;
+        if there {
+            bench.write(numbered("o", 1, item, 1)).await;
+        }
+        let mut other = bench.connect().await;
+        execute(&mut other, &format!("BEGIN; {step}")).await;
+        let ledger = bench.ledger.clone();
+        let pay = tokio::spawn(async move { ledger.pay(&id("o-1")).await });
+        bench.wait_for_statement("WHERE order_id = ''o-1'' AND status").await;
+        execute(&mut other, end).await;
+        assert_eq!(pay.await.unwrap(), Ok(told), "{step}; {end}");
+    }
+}
+
+#[tokio::test]
+async fn of_payments_and_expiry_one_wins_and_the_others_are_told_what_stands() {
+    let bench = Bench::new().await;
+    let item = bench.item(1_000).await;
+    join_all((0..120).map(|at| bench.write(numbered("o", at, item, 1)))).await;
+    bench.execute("UPDATE orders SET expire_at = NOW(3)").await;
+    let race = |at: u64| {
+        let (ledger, order) = (bench.ledger.clone(), id(&format!("o-{at}")));
+        async move {
+            let expire = ledger.undo(&order, Undo::Expire, "");
+            let (one, two, expired) = tokio::join!(ledger.pay(&order), ledger.pay(&order), expire);
+            let mut paid = [one.unwrap(), two.unwrap()];
+            paid.sort_by_key(|paid| *paid != Paid::Now);
+            match expired.unwrap() {
+                Changed::Now(_) => assert_eq!(paid, [Paid::Not(OrderStatus::Expired); 2]),
+                Changed::Not(order) => {
+                    assert_eq!((order.status, paid), (OrderStatus::Paid, [Paid::Now, Paid::Not(OrderStatus::Paid)]));
+                }
+                Changed::NoOrder => panic!("the order is there"),
+            }
+        }
+    };
+    for first in (0..120).step_by(6) {
+        join_all((first..first + 6).map(race)).await;
+    }
+    let paid = bench.int("SELECT COUNT(*) FROM orders WHERE status = 'PAID'").await;
+    assert_eq!(bench.balance(item).await.available(), 1_000 - paid);
 }
 
 #[tokio::test]
@@ -183,8 +237,9 @@ async fn of_cancel_and_pay_exactly_one_wins_while_deducts_run() {
                 ledger.deduct_batch(5)
             );
             deduct.unwrap();
-            let won = [cancel.unwrap(), cancel_too.unwrap(), pay.unwrap()];
-            assert_eq!(won.iter().filter(|changed| matches!(changed, Changed::Now(_))).count(), 1, "{won:?}");
+            let ended = [cancel.unwrap(), cancel_too.unwrap()];
+            let won = ended.iter().filter(|changed| matches!(changed, Changed::Now(_))).count();
+            assert_eq!(won + usize::from(pay == Ok(Paid::Now)), 1, "{ended:?} {pay:?}");
         }
     };
     for chunk in orders.chunks(8) {

@@ -69,6 +69,20 @@ pub(crate) fn address(url: &str) -> String {
     after.split('/').next().unwrap().to_owned()
 }
 
+/// Whether the reply to a packet of several statements is not at its end: the last reply ends with the status, in which a flag says so, and the
+/// number of warnings, two bytes each.
+fn more_follows(reply: &[u8]) -> bool {
+    const MORE_RESULTS: u8 = 8;
+    reply.last_chunk::<4>().is_none_or(|[status, ..]| status & MORE_RESULTS != 0)
+}
+
+/// Reads the reply to a packet to its end, so that the server has executed all of its statements.
+pub(crate) async fn reply_of_mysql(server: &mut TcpStream) -> std::io::Result<()> {
+    let mut reply = Vec::new();
+    while more_follows(&reply) && server.read_buf(&mut reply).await? > 0 {}
+    Ok(())
+}
+
 async fn relay(mut client: TcpStream, mut server: TcpStream, armed: &AtomicU8) -> std::io::Result<()> {
     let (mut from_client, mut from_server) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
@@ -78,16 +92,15 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, armed: &AtomicU8) -
                 if sent.is_empty() {
                     return Ok(());
                 }
-                // A packet is four bytes of header and the command: the text of a query follows.
-                let cut = if sent.get(5..) == Some(b"COMMIT") { armed.swap(OFF, Ordering::SeqCst) } else { OFF };
+                // Alone, or behind the statements of its transaction.
+                let cut = if sent.ends_with(b"COMMIT") { armed.swap(OFF, Ordering::SeqCst) } else { OFF };
                 if cut == BEFORE {
                     return Ok(());
                 }
                 server.write_all(sent).await?;
                 if cut == AFTER {
-                    // The reply is read, so the server has committed, and kept.
-                    server.read_u8().await?;
-                    return Ok(());
+                    // The server has committed, and its reply is kept.
+                    return reply_of_mysql(&mut server).await;
                 }
             }
             read = server.read(&mut from_server) => {

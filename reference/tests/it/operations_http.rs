@@ -88,6 +88,47 @@ async fn the_tools_look_first_and_do_nothing_the_second_time() {
 }
 
 #[tokio::test]
+async fn in_strict_mode_the_balance_guards_every_order_and_the_way_back_loses_none() {
+    let service = Service::with(&["--audit-every-ms=3600000", "--sold-out-memory-ms=0"]).await;
+    let item = service.item(10).await;
+    let of_item = format!("/admin/items/{}/{}/{}", item.store, item.product, item.sku);
+    let mode = async |mode: &str| tool(&service, &format!("{of_item}/mode"), &json!({ "mode": mode })).await;
+    let mut sql = connect(&service.mysql_url).await;
+    let mut count = async |what: &str| -> i64 {
+        let row = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SELECT CAST({what} AS SIGNED)"))).fetch_one(&mut sql).await.unwrap();
+        sqlx::Row::get(&row, 0)
+    };
+    let balance = format!("(SELECT current_stock FROM inventory WHERE sku_id = {})", item.sku);
+    assert_eq!(service.create(&order("before", item, 1)).await.status, 201);
+    assert_eq!((&mode("STRICT").await["mode"], count(&balance).await), (&json!("STRICT"), 9), "what was open is out");
+    let made = service.create(&order("o", item, 4)).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(made.json()["items"][0]["epoch"], json!(2), "{made:?}");
+    assert_eq!(count(&balance).await, 5, "its balance moved with it, and no message waits");
+    assert_eq!(count("(SELECT COUNT(*) FROM outbox WHERE order_id = 'o')").await, 0);
+    let level = service.get(&format!("/stock/{}/{}/{}", item.store, item.product, item.sku)).await.json();
+    let told = [&level["mode"], &level["source"], &level["available"]];
+    assert_eq!(told, [&json!("STRICT"), &json!("redis"), &json!(5)], "{level}");
+
+    // Redis promises more than there is, in both its copies, so that no script notices; the balance does.
+    let mut redis = redis::Client::open(stores().await.redis_url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let () = redis::cmd("INCRBY").arg(format!("inventory:stock:{{{item}}}")).arg(3).query_async(&mut redis).await.unwrap();
+    let () =
+        redis::cmd("HINCRBY").arg(format!("inventory:meta:{{{item}}}")).arg("avail").arg(3).query_async(&mut redis).await.unwrap();
+    assert_eq!(service.left(item).await, 8);
+    assert_eq!(service.create(&order("p", item, 6)).await.error(), none(409, "sold_out"));
+    assert_eq!(count(&balance).await, 5);
+    until("the audit that the guard asked for has corrected it", async || service.left(item).await == 5).await;
+
+    assert_eq!(mode("REDIS").await["mode"], json!("REDIS"));
+    assert_eq!(service.create(&order("q", item, 5)).await.status, 201);
+    assert_eq!(service.create(&order("r", item, 1)).await.error(), none(409, "sold_out"));
+    until("everything is out", async || service.left(item).await == 0).await;
+    let live = "(SELECT SUM(quantity) FROM inventory_transactions JOIN orders USING (order_id) WHERE status = 'CREATED')";
+    assert_eq!(count(live).await, 10);
+}
+
+#[tokio::test]
 async fn a_dead_message_pages_and_is_listed_with_its_reason_until_it_is_requeued() {
     let service = Service::with(&["--worker-poll-max-ms=20"]).await;
     let item = service.item(10).await;
@@ -223,6 +264,32 @@ impl Drop for Loud {
         let _ = self.child.wait();
         let _ = std::fs::remove_file(&self.log);
     }
+}
+
+#[tokio::test]
+async fn a_process_without_an_admin_token_does_not_start_and_says_why() {
+    let file = std::env::temp_dir().join(format!("holdfast-token-{}", fresh_database()));
+    std::fs::write(&file, " \n").unwrap();
+    let blank = format!("--admin-token-file={}", file.display());
+    let absent = format!("--admin-token-file={}.absent", file.display());
+    let empty = "the admin token is empty";
+    for (token, flag, named) in [
+        (None, None, empty),
+        (Some(""), None, empty),
+        (Some(" \t"), None, empty),
+        (Some("of-the-environment"), Some(&blank), empty),
+        (Some("of-the-environment"), Some(&absent), "read admin token from"),
+    ] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_reservation-service"));
+        program.args(["--redis-url=redis://127.0.0.1:1/", "--mysql-url=mysql://nobody@127.0.0.1:1/none"]).args(flag);
+        program.env_remove("HOLDFAST_ADMIN_TOKEN").envs(token.map(|token| ("HOLDFAST_ADMIN_TOKEN", token)));
+        let run = tokio::task::spawn_blocking(move || program.output().unwrap());
+        let output = tokio::time::timeout(std::time::Duration::from_secs(30), run).await.unwrap().unwrap();
+        let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+        assert!(!output.status.success() && said.contains(named), "{token:?} {flag:?}: {said}");
+        assert!(!said.contains("of-the-environment"), "{said}");
+    }
+    std::fs::remove_file(&file).unwrap();
 }
 
 #[tokio::test]

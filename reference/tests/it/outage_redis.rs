@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use reference::domain::Epoch;
 use reference::flow::{Created, RedisDown, Refusal};
 use reference::ledger::Mode;
 
@@ -46,10 +45,7 @@ async fn while_redis_is_away_orders_are_refused_at_once_and_admitted_again_when_
     until("orders are admitted again", async || buyers.sold() > sold + 20).await;
     buyers.stop().await;
     assert!(!away(&flow.exposition()), "{}", flow.exposition());
-    // The outage itself calls for no rebuild, and never for more than one.
-    let now = state(&bench, item).await;
-    assert_eq!(now.mode, before.mode, "{}", flow.exposition());
-    assert!(now.epoch <= Epoch(before.epoch.0 + 1), "{}", flow.exposition());
+    assert_eq!(state(&bench, item).await, before, "nothing was rebuilt: {}", flow.exposition());
     bench.come_to_rest(item).await;
     assert_eq!(bench.left(item).await + bench.live(item).await, 1_000_000);
 }
@@ -186,12 +182,15 @@ async fn orders_that_mysql_admits_are_limited_for_its_sake() {
     bench.flow.rebuild(item, Some(Mode::Db), "operator").await.unwrap();
     let slow = reference::flow::FlowSettings { database_orders_per_second: 10, ..when_redis_is_down(AT_ONCE) };
     let flow = process(&bench.redis_url, &bench.sql.url, slow).await;
+    // With the first it learns that MySQL admits, before it takes units that nobody counts any more.
+    let first = flow.create(request("first", &[(item, 1)]), false).await;
+    assert!(matches!(first, Ok(Created::Now(_))), "{first:?}");
     let all = join_all((0..200).map(|at| flow.create(request(&format!("o-{at}"), &[(item, 1)]), false))).await;
     let throttled = all.iter().filter(|answer| **answer == Err(Refusal::Throttled)).count();
     let sold = all.iter().filter(|answer| answer.is_ok()).count();
     assert_eq!(throttled + sold, 200, "{all:?}");
-    assert!(sold >= 1 && throttled > 100, "{sold} sold, {throttled} throttled");
-    assert_eq!(bench.live(item).await, i64::try_from(sold).unwrap());
+    assert!(throttled > 100, "{sold} sold, {throttled} throttled");
+    assert_eq!(bench.live(item).await, 1 + i64::try_from(sold).unwrap());
 }
 
 #[tokio::test]

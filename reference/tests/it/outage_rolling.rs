@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::http_bench::{get, order, post};
 use crate::ledger_bench::{connect, execute, fresh_url};
 use crate::outage_program::{Program, nobody_listens};
-use crate::stock_fixture::until;
+use crate::stock_fixture::{OwnRedis, until};
 use crate::support::{fresh_item, stores};
 
 /// How one request ended.
@@ -163,10 +163,11 @@ async fn processes_are_upgraded_one_by_one_under_load_without_a_wrong_answer() {
 
 #[tokio::test]
 async fn a_server_that_cannot_carry_the_protocol_is_refused_at_start_and_named() {
-    let (url, sound) = (fresh_url().await, stores().await.redis_url());
-    let evicting = crate::stock_fixture::OwnRedis::start(&["--maxmemory-policy", "allkeys-lru"]).await;
-    let port = sound.trim_end_matches('/').rsplit(':').next().unwrap().to_owned();
-    let replica = crate::stock_fixture::OwnRedis::start(&["--replicaof", "127.0.0.1", &port]).await;
+    let url = fresh_url().await;
+    let evicting = OwnRedis::start(&["--maxmemory-policy", "allkeys-lru"]).await;
+    // A master of its own: its first replica makes another incarnation of it, which costs every item on it a rebuild.
+    let sound = OwnRedis::start(&[]).await;
+    let replica = OwnRedis::start(&["--replicaof", "127.0.0.1", &sound.port.to_string()]).await;
     for (redis, named) in [(evicting.url(), "maxmemory-policy is allkeys-lru"), (replica.url(), "its role is slave")] {
         let said = Program::refused(&redis, &url).await;
         assert!(said.contains(named), "{named}: {said}");

@@ -12,11 +12,12 @@ fn main() -> ExitCode {
     }
     let arguments = FlashSaleArgs::parse();
     let seed = arguments.seed.unwrap_or_else(entry::fresh_seed);
-    launch::run_one(launch::Launch {
+    let launch = launch::Launch {
         scenario: arguments.sale().scenario(seed),
         saved: None,
         rig: arguments.rig.rig(arguments.service_args.clone()),
         reports: arguments.reports.clone(),
         command: entry::repeat_command("flash-sale", seed),
-    })
+    };
+    launch::run_one(launch, arguments.live)
 }

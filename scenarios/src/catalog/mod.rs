@@ -1,5 +1,6 @@
 //! Every scenario by name. A file each, named for what it does to the service.
 
+mod bad_message;
 mod cancel_then_sell;
 mod cart_contention;
 mod commit_reply_lost;
@@ -7,20 +8,27 @@ mod connection_resets;
 mod crash_matrix;
 mod deduct_worker_crash;
 mod deduct_worker_pause;
+mod degrade_behind;
 mod duplicate_requests;
 mod everything;
 mod expiry_race;
+mod forgotten_session;
 mod hot_keys;
+mod increase_reply_lost;
 mod late_pre_deduct;
+mod ledger_behind;
 mod mysql_lock_wait;
+mod mysql_refuse_one;
 mod mysql_refuses;
 mod mysql_restart;
 mod mysql_stall;
+mod order_crash;
 mod overload;
 mod paused_process;
 mod points;
 mod reconcile_under_load;
 mod redis_data_loss;
+mod redis_evicts;
 mod redis_failover;
 mod redis_full;
 mod redis_latency;
@@ -28,13 +36,17 @@ mod redis_partition;
 mod redis_partition_one;
 mod redis_restart;
 mod redis_stale_restore;
+mod restock_refused;
 mod rollback_reply_lost;
 mod rolling_restart;
 mod slow_network;
+mod slow_rebuilds;
+mod split_admission;
 mod stage;
 mod steady;
 mod stock_cut_during_sale;
 mod two_reconcilers;
+mod two_stores;
 mod user_limit;
 mod worker_kill;
 
@@ -42,6 +54,7 @@ use harness::scenario::Scenario;
 use harness::seed::Seed;
 
 use crate::flash_sale::FlashSale;
+use crate::short::short;
 
 /// An entry of the catalog.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +67,24 @@ pub struct Entry {
     pub promises: &'static str,
     /// Its plan for a seed.
     pub plan: fn(Seed) -> Scenario,
+}
+
+/// How much of a scenario is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// As it stands in the catalog.
+    Whole,
+    /// [`short`].
+    Short,
+}
+
+impl Plan {
+    /// The scenario of an entry for a seed.
+    #[must_use]
+    pub fn of(self, entry: &Entry, seed: Seed) -> Scenario {
+        let scenario = (entry.plan)(seed);
+        if self == Self::Short { short(scenario) } else { scenario }
+    }
 }
 
 const ALWAYS: &str = "every request answered within the budget";
@@ -86,6 +117,12 @@ pub const CATALOG: &[Entry] = &[
         shows: "nearly every order is a cart of a few items, asked for in any order",
         promises: ALWAYS,
         plan: cart_contention::plan,
+    },
+    Entry {
+        name: "two_stores",
+        shows: "every sku is sold in two stores, and carts ask for it in both",
+        promises: ALWAYS,
+        plan: two_stores::plan,
     },
     Entry {
         name: "expiry_race",
@@ -130,6 +167,18 @@ pub const CATALOG: &[Entry] = &[
         shows: "at every named step of the protocol: the process killed, the reply lost, the connection cut",
         promises: WITHIN_5_S,
         plan: crash_matrix::plan,
+    },
+    Entry {
+        name: "order_crash",
+        shows: "an api process dies at each step of an order",
+        promises: WITHIN_5_S,
+        plan: order_crash::plan,
+    },
+    Entry {
+        name: "increase_reply_lost",
+        shows: "units that come back are added and the reply is lost",
+        promises: WITHIN_5_S,
+        plan: increase_reply_lost::plan,
     },
     Entry {
         name: "commit_reply_lost",
@@ -182,6 +231,7 @@ pub const CATALOG: &[Entry] = &[
     },
     Entry { name: "redis_failover", shows: "a replica that lags is promoted", promises: WITHIN_5_S, plan: redis_failover::plan },
     Entry { name: "redis_full", shows: "Redis has no memory left", promises: WITHIN_5_S, plan: redis_full::plan },
+    Entry { name: "redis_evicts", shows: "Redis was made a cache and evicts keys", promises: WITHIN_5_S, plan: redis_evicts::plan },
     Entry { name: "mysql_stall", shows: "no commit comes through, then no byte", promises: WITHIN_5_S, plan: mysql_stall::plan },
     Entry {
         name: "mysql_restart",
@@ -201,12 +251,60 @@ pub const CATALOG: &[Entry] = &[
         promises: WITHIN_5_S,
         plan: mysql_refuses::plan,
     },
+    Entry {
+        name: "mysql_refuse_one",
+        shows: "MySQL refuses one of two api processes while orders are sent to both at once",
+        promises: WITHIN_5_S,
+        plan: mysql_refuse_one::plan,
+    },
     Entry { name: "slow_network", shows: "both stores are behind a slow link", promises: WITHIN_5_S, plan: slow_network::plan },
     Entry {
         name: "connection_resets",
         shows: "connections to the stores are reset again and again",
         promises: WITHIN_5_S,
         plan: connection_resets::plan,
+    },
+    Entry {
+        name: "bad_message",
+        shows: "a message in the outbox that nobody can settle",
+        promises: WITHIN_5_S,
+        plan: bad_message::plan,
+    },
+    Entry {
+        name: "forgotten_session",
+        shows: "MySQL keeps the locks of a session whose client is gone, and Redis is emptied",
+        promises: "answers, latency, backlog and locks back in the band of the baseline 15 s after the last heal",
+        plan: forgotten_session::plan,
+    },
+    Entry {
+        name: "ledger_behind",
+        shows: "an empty Redis, a restart and cuts while the ledger is a thousand orders behind",
+        promises: WITHIN_5_S,
+        plan: ledger_behind::plan,
+    },
+    Entry {
+        name: "slow_rebuilds",
+        shows: "Redis is emptied three times while every reply of MySQL is late",
+        promises: WITHIN_5_S,
+        plan: slow_rebuilds::plan,
+    },
+    Entry {
+        name: "split_admission",
+        shows: "one of two api processes loses Redis and sells by MySQL, until sold out",
+        promises: WITHIN_5_S,
+        plan: split_admission::plan,
+    },
+    Entry {
+        name: "degrade_behind",
+        shows: "MySQL takes over from Redis while the ledger is behind, until sold out",
+        promises: WITHIN_5_S,
+        plan: degrade_behind::plan,
+    },
+    Entry {
+        name: "restock_refused",
+        shows: "sold out and restocked again and again while MySQL refuses writes",
+        promises: WITHIN_5_S,
+        plan: restock_refused::plan,
     },
     Entry {
         name: "two_reconcilers",

@@ -21,6 +21,9 @@ const QUIET_MS: u64 = BASELINE_MS;
 /// Recovery that is promised unless a scenario says otherwise: back in the band of the baseline within this time of the heal.
 pub(super) const RECOVERY_MS: u64 = 5_000;
 
+/// Pause between two audits of a scenario in which nothing may be mended behind the back of the judge.
+pub(super) const UNAUDITED_MS: u64 = 3_600_000;
+
 /// What a scenario may want different.
 pub(super) struct Stage {
     /// Name in the catalog.
@@ -57,6 +60,7 @@ impl Stage {
                 greedy: 0.0,
                 duplicates: 0.05,
                 concurrent_duplicates: 0.4,
+                altered: 0.0,
                 cancels: 0.05,
                 payments: 0.2,
                 refunds: 0.02,

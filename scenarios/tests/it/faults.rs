@@ -19,6 +19,7 @@ use crate::workplace::{Workplace, one_at_a_time};
 struct Quiet;
 
 impl Watch for Quiet {
+    fn opened(&self, _folder: &std::path::Path) {}
     fn stage(&self, _name: &str) {}
     fn reading(&self, _reading: &Reading<'_>) {}
 }
@@ -36,6 +37,7 @@ fn scenario(name: &str, faults: Vec<FaultWindow>) -> Scenario {
             greedy: 0.0,
             duplicates: 0.05,
             concurrent_duplicates: 0.5,
+            altered: 0.0,
             cancels: 0.1,
             payments: 0.3,
             refunds: 0.0,
@@ -65,7 +67,11 @@ fn sale(name: &str, faults: Vec<FaultWindow>) -> (Judged, History) {
         scenario: scenario(name, faults),
         saved: None,
         rig: Rig::default(),
-        service: ServiceCommand { program: env!("CARGO_BIN_EXE_flash-sale").into(), leading: vec!["__service".into()] },
+        service: ServiceCommand {
+            program: env!("CARGO_BIN_EXE_flash-sale").into(),
+            leading: vec!["__service".into()],
+            scripts: Vec::new(),
+        },
         reports: place.reports(),
         command: "a test".into(),
         commit: "unknown".into(),
@@ -176,9 +182,10 @@ fn a_mysql_that_refuses_or_waits_goes_on() {
             window(Fault::MysqlRowLock, Target::Mysql, 3_000, 800),
             window(Fault::MysqlConnections, Target::Mysql, 4_800, 800),
             window(Fault::MysqlCommitStall, Target::Mysql, 6_600, 700),
+            window(Fault::MysqlBadMessage, Target::Mysql, 8_400, 700),
         ],
     );
-    bit_and_healed(&run, 4);
+    bit_and_healed(&run, 5);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::saved_run::{contents, saved_run};
 use crate::workplace::{REPORTS, Workplace, entries, one_at_a_time};
 
 /// What every run folder holds beside `logs`.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "history.jsonl.zst",
     "junit.xml",
     "latency.hlog",
@@ -18,6 +18,7 @@ const FILES: [&str; 9] = [
     "report.html",
     "report.json",
     "report.md",
+    "report.prom",
     "run.json",
     "snapshot.json.zst",
 ];

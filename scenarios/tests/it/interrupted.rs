@@ -1,16 +1,16 @@
 //! Runs that do not reach their end: Ctrl-C, a termination, a kill of the harness. Nothing may be left behind.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use harness::report::{OutcomeClass, RunFolder};
 use nix::sys::signal::Signal;
 
 use crate::processes::{Process, still_there, until};
-use crate::programs::{FAMILY, Running, small_sale, verify};
+use crate::programs::{FAMILY, Running, chaos, small_sale, verify};
 use crate::saved_run::saved_run;
-use crate::workplace::{Workplace, one_at_a_time};
+use crate::workplace::{REPORTS, Workplace, one_at_a_time};
 
 /// Longest wait until the watchdog has ended everything.
 const WATCHDOG: Duration = Duration::from_secs(30);
@@ -36,6 +36,21 @@ fn ctrl_c_in_the_middle_of_the_sale_leaves_a_report_that_says_so_and_nothing_els
     assert_eq!(report.outcome.class, OutcomeClass::Interrupted, "{}", report.outcome.sentence);
     assert!(report.run.interrupted && report.findings.iter().all(|finding| !finding.verdict.is_violated()), "{report:#?}");
     verify(&place, &place.latest()).expect_code(130).expect_said("same verdict as the saved report");
+}
+
+/// What the self-test leans on: its runs end with it, however it ends.
+#[test]
+fn a_run_that_is_told_so_ends_as_after_ctrl_c_when_its_input_ends() {
+    let _alone = one_at_a_time();
+    let place = Workplace::new("input");
+    let mut command = chaos(&["run", "flash_sale", "--until-input-ends", "--reports", REPORTS]);
+    command.stdin(Stdio::piped());
+    let mut running = Running::start(&place, command);
+    let family = running.until_selling(&place);
+    running.close_input();
+    running.finish().expect_code(130).expect_said("INTERRUPTED (exit code 130)");
+    assert_eq!(still_there(&family), []);
+    assert_eq!(place.left_over(), Vec::<PathBuf>::new());
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod external_stores;
 mod faults;
 mod held_run;
 mod interrupted;
+mod live;
 mod processes;
 mod programs;
 mod rigs;

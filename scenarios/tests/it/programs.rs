@@ -15,7 +15,7 @@ use crate::workplace::{REPORTS, Workplace};
 const SMALL: [&str; 10] = ["--stock", "300", "--skus", "3", "--sku-stock", "20", "--rate", "300", "--p99", "10000"];
 
 /// Longest wait for anything that a program does.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Watchdog, both stores, two api and two worker processes.
 pub(crate) const FAMILY: usize = 7;
@@ -89,6 +89,11 @@ impl Running {
             assert!(ended.is_none(), "it ended with {ended:?} before {what}:\n{said}");
             condition(&said)
         });
+    }
+
+    /// Ends its standard input, which must be a pipe.
+    pub(crate) fn close_input(&mut self) {
+        drop(self.child.stdin.take().expect("a pipe to the program"));
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -63,6 +63,10 @@ fn names_that_are_none_are_refused() {
     let chaos = |arguments: &[&str]| run(&place, chaos(arguments));
     chaos(&["run", "nosuch"]).expect_code(2).expect_complaint("usage: there is no scenario \"nosuch\": see `chaos list`");
     chaos(&["verify", "nosuch"]).expect_code(2).expect_complaint("usage: there is no run folder nosuch");
+    chaos(&["selftest", "--only", "nosuch"]).expect_code(2).expect_complaint("usage: there is no defect \"nosuch\"; there are ");
+    chaos(&["selftest", "--only", "resolve_on_replica"]).expect_code(2).expect_complaint("needs a MySQL replica");
+    chaos(&["selftest", "--quick", "--program", "nosuch"]).expect_code(2).expect_complaint("usage: use nosuch: ");
+    chaos(&["selftest", "--program", "/bin/false"]).expect_code(2).expect_complaint("ask /bin/false for its defects");
     chaos(&[]).expect_code(2).expect_complaint("Usage: chaos");
     chaos(&["dance"]).expect_code(2).expect_complaint("dance");
     assert!(!place.path().join("reports").exists());

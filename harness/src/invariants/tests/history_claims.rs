@@ -56,6 +56,21 @@ fn a_database_that_promises_no_durability_leaves_it_open() {
 }
 
 #[test]
+fn a_repetition_that_is_told_sold_out_although_its_order_stands_is_caught() {
+    let told = |cancelled: bool| {
+        let mut run = HandWritten::sale(&[(1, 1)]);
+        run.accept("o-1", &[(1, 1)]);
+        if cancelled {
+            run.cancel("o-1");
+        }
+        run.refuse("o-1", 1, 1).stop("load");
+        run.finish()
+    };
+    trips_on(&told(false), "once_per_order_id", "order o-1: acknowledged at ");
+    assert!(judged(&told(true), "once_per_order_id").verdict.is_held());
+}
+
+#[test]
 fn two_effects_of_one_order_id_are_caught() {
     let claim = "once_per_order_id";
     trips(claim, "order o-1: acknowledged with 1 units and token 1:1, and with 1 units and token 1:7", |evidence| {

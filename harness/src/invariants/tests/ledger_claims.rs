@@ -2,7 +2,7 @@
 
 use super::super::hand_written::{HandWritten, item, lock};
 use super::*;
-use crate::snapshot::{LedgerRow, QuotaRow, Snapshot};
+use crate::snapshot::{AuditFinding, LedgerRow, QuotaRow, Snapshot};
 
 fn first(evidence: &mut Evidence) -> &mut Snapshot {
     &mut evidence.stops[0].snapshot
@@ -95,6 +95,44 @@ fn an_unresolved_lock_tells_its_half_state() {
 }
 
 #[test]
+fn a_difference_names_the_order_that_shows_how_it_came() {
+    let mut evidence = clean_run();
+    let snapshot = first(&mut evidence);
+    snapshot.redis.get_mut(&item(1)).unwrap().stock = Some("-1".into());
+    trips_on(&evidence, "redis_equals_ledger", "1 too few after the load");
+    first(&mut evidence).redis.get_mut(&item(1)).unwrap().records.insert("o-1".into(), "1:9|1".into());
+    let named = "order o-1 took 1 of its units twice: its sale has token 1:1, its record in Redis token 1:9";
+    trips_on(&evidence, "redis_equals_ledger", named);
+    let finding = judged(&evidence, "redis_equals_ledger");
+    let story = &finding.verdict.violations()[0].story;
+    assert!(story.iter().any(|line| line.lane == "client" && line.what.contains("o-1")), "{story:#?}");
+}
+
+#[test]
+fn what_an_audit_of_the_service_found_convicts_it_once() {
+    let found = |drift| AuditFinding {
+        item: item(1),
+        epoch: 1,
+        findings: "drift".into(),
+        drift,
+        details: "stock 3, available 1".into(),
+        created_at_ms: 1_200,
+    };
+    let mut evidence = clean_run();
+    for stop in &mut evidence.stops {
+        stop.snapshot.audit_findings = Some(vec![found(2), found(-1)]);
+    }
+    trips_on(&evidence, "audits_find_nothing", "item 1:1:1: an audit in epoch 1 found drift: Redis promised 2 units too many");
+    trips_on(&evidence, "audits_find_nothing", "Redis kept 1 units back");
+    let finding = judged(&evidence, "audits_find_nothing");
+    assert!(matches!(finding.verdict, Verdict::Violated { count, .. } if count.get() == 2), "{finding:#?}");
+    for stop in &mut evidence.stops {
+        stop.snapshot.audit_findings = None;
+    }
+    assert!(matches!(judged(&evidence, "audits_find_nothing").verdict, Verdict::NotApplicable { .. }));
+}
+
+#[test]
 fn a_sale_left_in_lock_is_unresolved() {
     trips("every_lock_resolved", "order o-2: ledger row 4 still has 2 units of item 1:1:1 in LOCK", |evidence| {
         ledger_row(first(evidence), "o-2").transaction_type = "LOCK".into();
@@ -166,6 +204,20 @@ fn a_cart_that_misses_an_item_or_holds_another_is_not_whole() {
         let stray = LedgerRow { item: item(2), ..ledger_row(first(evidence), "o-1").clone() };
         first(evidence).ledger.push(stray);
     });
+}
+
+#[test]
+fn an_order_in_doubt_that_was_asked_for_in_two_ways_stands_for_one_of_them() {
+    let asked_twice = |standing| {
+        let mut run = HandWritten::sale(&[(1, 9)]);
+        let mut evidence = run.doubt("o-1", 1, 1).doubt_that_happened("o-1", 1, 2).stop("load").finish();
+        ledger_row(first(&mut evidence), "o-1").quantity = standing;
+        evidence
+    };
+    for standing in [1, 2] {
+        assert!(judged(&asked_twice(standing), "carts_are_whole").verdict.is_held());
+    }
+    trips_on(&asked_twice(3), "carts_are_whole", "1 units of item 1:1:1 were asked for, its sales hold [3]");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod fault_claims;
 mod history_claims;
 mod ledger_claims;
 mod level_claims;
+mod planted_in_the_harness;
 mod soundness;
 mod stock_claims;
 

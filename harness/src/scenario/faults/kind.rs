@@ -86,6 +86,8 @@ pub enum Fault {
     },
     /// No memory is left for writes.
     RedisMaxmemory,
+    /// Memory is scarce, and somebody made a cache of the server: it evicts keys that have a TTL, the next to expire first.
+    RedisEvicts,
     /// A foreign hand writes the stock key of the hot item.
     RedisKeyEdited {
         /// What is added to the stock, not 0.
@@ -104,6 +106,8 @@ pub enum Fault {
     MysqlConnections,
     /// Commits wait, as behind a disk that does not answer.
     MysqlCommitStall,
+    /// A stranger puts a message into the outbox that nobody can ever settle.
+    MysqlBadMessage,
     /// Something is done exactly when a named step of the protocol passes the proxy.
     Point {
         /// Name of the kill point: `commit_held`.
@@ -134,12 +138,14 @@ impl Fault {
             Self::RedisTruncatedTail { .. } => "redis_truncated_tail".to_owned(),
             Self::RedisStaleRestore { .. } => "redis_stale_restore".to_owned(),
             Self::RedisMaxmemory => "redis_maxmemory".to_owned(),
+            Self::RedisEvicts => "redis_evicts".to_owned(),
             Self::RedisKeyEdited { .. } => "redis_key_edited".to_owned(),
             Self::RedisPromote { .. } => "redis_promote".to_owned(),
             Self::MysqlReadOnly => "mysql_read_only".to_owned(),
             Self::MysqlRowLock => "mysql_row_lock".to_owned(),
             Self::MysqlConnections => "mysql_connections".to_owned(),
             Self::MysqlCommitStall => "mysql_commit_stall".to_owned(),
+            Self::MysqlBadMessage => "mysql_bad_message".to_owned(),
             Self::Point { point, action, .. } => format!("{point}:{}", action.name()),
         }
     }
@@ -154,9 +160,12 @@ impl Fault {
             | Self::RedisTruncatedTail { .. }
             | Self::RedisStaleRestore { .. }
             | Self::RedisMaxmemory
+            | Self::RedisEvicts
             | Self::RedisKeyEdited { .. }
             | Self::RedisPromote { .. } => Some(Store::Redis),
-            Self::MysqlReadOnly | Self::MysqlRowLock | Self::MysqlConnections | Self::MysqlCommitStall => Some(Store::Mysql),
+            Self::MysqlReadOnly | Self::MysqlRowLock | Self::MysqlConnections | Self::MysqlCommitStall | Self::MysqlBadMessage => {
+                Some(Store::Mysql)
+            }
             _ => None,
         }
     }
@@ -208,6 +217,8 @@ pub enum PointAction {
     Reset,
     /// The frame was held for a while and then went on.
     Stall,
+    /// The connection was forgotten on the way: the client was reset, and the server was not told.
+    Forget,
 }
 
 impl PointAction {
@@ -221,6 +232,7 @@ impl PointAction {
             Self::CutBefore => "cut_before",
             Self::Reset => "reset",
             Self::Stall => "stall",
+            Self::Forget => "forget",
         }
     }
 }

@@ -1,0 +1,1 @@
+//! Nothing here: the tests of this package open reports in a browser.

@@ -1,0 +1,70 @@
+//! Orders of an item that somebody has locked: how many may wait for it, who is refused before it takes stock, and that the others do not notice.
+
+use reference::domain::Item;
+use reference::ledger::{LedgerError, Written};
+use sqlx::mysql::MySqlConnection;
+use tokio::task::JoinHandle;
+
+use crate::ledger_bench::{Bench, execute, numbered};
+use crate::stock_fixture::until;
+
+/// Eight seats, and a quarter of them for orders that wait aside.
+async fn small() -> Bench {
+    Bench::with(|settings| (settings.writer_connections, settings.writer_queue) = (1, 8)).await
+}
+
+/// Somebody who has locked the item.
+async fn lock(bench: &Bench, item: Item) -> MySqlConnection {
+    let mut holder = bench.connect().await;
+    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", item.sku)).await;
+    holder
+}
+
+fn write(bench: &Bench, at: u64, item: Item) -> JoinHandle<Result<Written, LedgerError>> {
+    let (ledger, order) = (bench.ledger.clone(), numbered("o", at, item, 1));
+    tokio::spawn(async move { ledger.write(order).await })
+}
+
+#[tokio::test]
+async fn once_an_item_is_known_to_be_locked_its_orders_need_a_place_aside_and_others_do_not() {
+    let bench = small().await;
+    let (locked, free) = (bench.item(10).await, bench.item(10).await);
+    let mut holder = lock(&bench, locked).await;
+    let first = write(&bench, 0, locked);
+    let seats = || [bench.ledger.seat([locked]), bench.ledger.seat([locked])];
+    until("the item is known to be locked", async || seats().iter().any(Result::is_err)).await;
+    let second = bench.ledger.seat([locked]);
+    assert!(second.is_ok(), "one of the two places is left: {second:?}");
+    let full = Err(LedgerError::QueueFull { capacity: 2 });
+    assert_eq!(bench.ledger.seat([locked]).map(drop), full);
+    assert_eq!(bench.ledger.seat([free, locked]).map(drop), full, "a cart waits for the slowest of its items");
+    for at in 10..14 {
+        assert_eq!(bench.write(numbered("free", at, free, 1)).await, Written::Committed);
+    }
+    drop(second);
+    let third = write(&bench, 2, locked);
+    execute(&mut holder, "ROLLBACK").await;
+    assert_eq!((first.await.unwrap(), third.await.unwrap()), (Ok(Written::Committed), Ok(Written::Committed)));
+    assert_eq!((bench.balance(locked).await.open, bench.balance(free).await.open), (2, 4));
+}
+
+#[tokio::test]
+async fn orders_that_had_their_seats_before_it_was_known_fail_beyond_the_places_and_are_never_told_throttled() {
+    let bench = small().await;
+    let locked = bench.item(10).await;
+    let mut holder = lock(&bench, locked).await;
+    let writes: Vec<_> = (0..6).map(|at| write(&bench, at, locked)).collect();
+    until("all but two have been answered", async || writes.iter().filter(|write| write.is_finished()).count() == 4).await;
+    execute(&mut holder, "ROLLBACK").await;
+    let (mut committed, mut failed) = (0, 0);
+    for write in writes {
+        match write.await.unwrap() {
+            Ok(Written::Committed) => committed += 1,
+            Err(LedgerError::Failed { why, .. }) if why.contains("locked") => failed += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((committed, failed, bench.balance(locked).await.open), (2, 4, 2));
+    let seats = || (0..8).map(|_| bench.ledger.seat([])).filter(Result::is_ok).count();
+    until("all seats are free again", async || seats() == 8).await;
+}
