@@ -18,6 +18,10 @@ const FORMULAS: [(&str, &str); 24] = [
     ("legal_transitions", "every two states seen one after the other are an edge of the state machine"),
     ("ledger_balances", "for each item: current_stock = Σ IN − Σ OUT ∧ current_stock − locked_stock ≥ Σ SALE in LOCK"),
     ("redis_equals_ledger", "for each item at rest: stock in Redis = current_stock − locked_stock, in one epoch"),
+    (
+        "audits_find_nothing",
+        "for each audit of the service: stock in Redis + held by tokens + increases under way = what the ledger has left",
+    ),
     ("every_lock_resolved", "at rest: locks in Redis = 0 ∧ SALE rows in LOCK = 0"),
     ("outbox_drained", "at rest: events in NEW or DEAD = 0 ∧ every sale and every undo has its event"),
     ("one_epoch_commits", "for each item: no token in two SALE rows ∧ by ledger id, epochs never fall"),

@@ -126,7 +126,17 @@ async fn empty_stores_give_an_empty_snapshot_that_names_its_servers() {
     let rig = rig().await;
     let taken = snapshot(&rig).await;
     let servers = taken.servers.clone();
-    assert_eq!(taken, Snapshot { taken_at: taken.taken_at, consistent: true, attempts: 1, servers, ..Snapshot::default() });
+    assert_eq!(
+        taken,
+        Snapshot {
+            taken_at: taken.taken_at,
+            consistent: true,
+            attempts: 1,
+            audit_findings: Some(Vec::new()),
+            servers,
+            ..Snapshot::default()
+        }
+    );
     assert!(taken.servers.redis.contains(' ') && taken.servers.mysql.contains('.'), "{:?}", taken.servers);
     for name in
         ["innodb_flush_log_at_trx_commit", "sync_binlog", "log_bin", "appendonly", "appendfsync", "save", "maxmemory-policy"]

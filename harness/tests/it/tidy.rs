@@ -156,7 +156,9 @@ fn only_faults_hold_the_controls_of_a_stack() {
         }
         let text = fs::read_to_string(&path).unwrap();
         let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-        for line in code.filter(|line| line.contains("Controls") || line.contains("controls")) {
+        // In the programs `controls` are clean runs of the self-test.
+        let field = if path.starts_with(own("src")) { "controls" } else { ".controls()" };
+        for line in code.filter(|line| line.contains("Controls") || line.contains(field)) {
             let place = format!("{}: {}", path.display(), line.trim());
             if line.contains(HANDED_OVER) { handed_over.push(place) } else { wrong.push(place) }
         }

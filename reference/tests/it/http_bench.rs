@@ -66,16 +66,13 @@ impl Service {
         arguments.push(format!("--admin-token-file={}", token_file.display()));
         arguments.extend(further.iter().map(ToString::to_string));
         let stop = CancellationToken::new();
-        let ended = tokio::spawn(serve(Config::parse_from(arguments), stop.clone()));
-        let service = Self { public, admin, mysql_url, token_file, stop, ended };
-        until("the service is ready", async || service.is_ready().await).await;
-        service
-    }
-
-    async fn is_ready(&self) -> bool {
-        assert!(!self.ended.is_finished(), "the service ended before it was ready");
+        let mut ended = tokio::spawn(serve(Config::parse_from(arguments), stop.clone()));
         let ready = async |address| TcpStream::connect(address).await.is_ok() && get(address, "/health/ready").await.status == 200;
-        ready(self.admin).await && ready(self.public).await
+        tokio::select! {
+            () = until("the service is ready", async || ready(admin).await && ready(public).await) => {}
+            ended = &mut ended => panic!("the service ended before it was ready: {ended:?}"),
+        }
+        Self { public, admin, mysql_url, token_file, stop, ended }
     }
 
     /// An item on sale.
