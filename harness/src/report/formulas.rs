@@ -3,7 +3,7 @@
 //! In: the name of a claim. Out: what has to be true, in the words and signs of `docs/verification.md` 6, which says it in full.
 
 /// Name and formula.
-const FORMULAS: [(&str, &str); 24] = [
+const FORMULAS: [(&str, &str); 25] = [
     ("evidence_is_sound", "every rule of the history holds ∧ every snapshot is of one moment ∧ every injected fault was healed"),
     ("no_oversell", "for each item: Σ units of live orders ≤ supply ∧ Σ units accepted and not possibly undone ≤ supply"),
     ("no_false_sold_out", "for each refusal: units possibly out while it was open + units asked > supply"),
