@@ -1,6 +1,5 @@
 //! Every scenario by name. A file each, named for what it does to the service.
 
-mod api_crash;
 mod bad_message;
 mod cancel_then_sell;
 mod cart_contention;
@@ -162,12 +161,6 @@ pub const CATALOG: &[Entry] = &[
         shows: "an api process stands still for longer than its clients wait",
         promises: WITHIN_5_S,
         plan: paused_process::plan,
-    },
-    Entry {
-        name: "api_crash",
-        shows: "an api process dies between the steps of its orders",
-        promises: WITHIN_5_S,
-        plan: api_crash::plan,
     },
     Entry {
         name: "crash_matrix",
