@@ -112,9 +112,10 @@ impl UndoOrder {
         if reply.affected(items) == 0 {
             return Ok(None);
         }
-        let fences = (0..items).flat_map(|at| reply.rows(at));
+        let seen = &reply;
         #[cfg(feature = "defects")]
-        let fences = (0..items).flat_map(|at| read_before.as_ref().unwrap_or(&reply).rows(at));
+        let seen = read_before.as_ref().unwrap_or(seen);
+        let fences = (0..items).flat_map(|at| seen.rows(at));
         let epochs = fences.map(|row| Ok((rows::item(row)?, rows::epoch(row)?))).collect::<Result<_, Failure>>()?;
         let sales = reply.rows(reply.len() - 1).iter().map(LockedSale::read).collect::<Result<_, Failure>>()?;
         Ok(Some(Locked { epochs, sales }))
