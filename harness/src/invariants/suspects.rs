@@ -22,9 +22,7 @@ const KINDS: [Contradiction; 4] = [taken_twice, sold_to_nobody, lost, judged_twi
 pub(super) fn suspect<'c>(case: &'c Case<'_>, item: ItemId) -> Option<(&'c str, String)> {
     let asks = |order: &OrderNumber| case.dealings(*order).asked().iter().any(|line| line.item == item);
     let orders: Vec<OrderNumber> = case.index.orders().filter(asks).collect();
-    let first = |kind: &Contradiction| {
-        orders.iter().find_map(|order| Some((case.index.name(*order), kind(case, *order, item)?)))
-    };
+    let first = |kind: &Contradiction| orders.iter().find_map(|order| Some((case.index.name(*order), kind(case, *order, item)?)));
     KINDS.iter().find_map(first)
 }
 

@@ -112,6 +112,7 @@ impl UndoOrder {
         if reply.affected(items) == 0 {
             return Ok(None);
         }
+        #[cfg(not(feature = "defects"))]
         let fences = (0..items).flat_map(|at| reply.rows(at));
         #[cfg(feature = "defects")]
         let fences = (0..items).flat_map(|at| read_before.as_ref().unwrap_or(&reply).rows(at));
