@@ -12,17 +12,17 @@ use crate::snapshot::OrderRow;
 /// Attempts of one order further apart than this have nothing to do with each other.
 const TOGETHER_MS: f64 = 2_000.0;
 
-/// Looks for one kind of contradiction at an order, and says it in one sentence.
-type Kind = fn(&Case<'_>, OrderNumber, ItemId) -> Option<String>;
+/// A contradiction in what is known of an order and an item, in one sentence.
+type Contradiction = fn(&Case<'_>, OrderNumber, ItemId) -> Option<String>;
 
-/// The kinds, the plainest first.
-const KINDS: [Kind; 4] = [taken_twice, sold_to_nobody, lost, judged_twice];
+/// The kinds of contradiction, the plainest first.
+const KINDS: [Contradiction; 4] = [taken_twice, sold_to_nobody, lost, judged_twice];
 
 /// The first order of the plainest kind.
 pub(super) fn suspect<'c>(case: &'c Case<'_>, item: ItemId) -> Option<(&'c str, String)> {
     let asks = |order: &OrderNumber| case.dealings(*order).asked().iter().any(|line| line.item == item);
     let orders: Vec<OrderNumber> = case.index.orders().filter(asks).collect();
-    let first = |kind: &Kind| orders.iter().find_map(|order| Some((case.index.name(*order), kind(case, *order, item)?)));
+    let first = |kind: &Contradiction| orders.iter().find_map(|order| Some((case.index.name(*order), kind(case, *order, item)?)));
     KINDS.iter().find_map(first)
 }
 

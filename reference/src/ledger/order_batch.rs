@@ -26,6 +26,16 @@ pub(super) enum Verdict {
     Alone,
 }
 
+impl Verdict {
+    /// What it says of an order that an attempt before may have committed: an order that was stopped before its row was met may stand.
+    pub(super) fn in_doubt(self) -> Self {
+        match self {
+            Self::Is(Written::Committed | Written::CommittedGuarded { .. } | Written::Exists) => self,
+            Self::Is(_) | Self::Alone => Self::Is(Written::Unknown),
+        }
+    }
+}
+
 /// One order transaction. `before_commit` is called right before COMMIT is sent, with the places of the orders in it. `limits` is a guess
 /// that is checked, and learns.
 ///
@@ -295,4 +305,22 @@ async fn guard(connection: &mut Connection, guarded: &[&Admission]) -> Result<Op
     let reply = connection.query(updates.join("; ")).await?;
     let short = guarded.iter().enumerate().find(|(at, _)| reply.affected(*at) == 0);
     Ok(short.map(|(_, admission)| Written::GuardRefused { item: admission.line.item }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Item;
+
+    #[test]
+    fn after_a_lost_commit_only_the_row_itself_tells_what_became_of_an_order() {
+        let item = Item::new(1, 2, 3).unwrap();
+        for told in [Written::Committed, Written::Exists] {
+            assert_eq!(Verdict::Is(told.clone()).in_doubt(), Verdict::Is(told));
+        }
+        let stopped = [Written::NotAdmitted { item }, Written::QuotaExceeded { item }, Written::GuardRefused { item }];
+        for verdict in stopped.map(Verdict::Is).into_iter().chain([Verdict::Alone]) {
+            assert_eq!(verdict.in_doubt(), Verdict::Is(Written::Unknown));
+        }
+    }
 }
