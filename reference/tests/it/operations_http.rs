@@ -130,7 +130,7 @@ async fn in_strict_mode_the_balance_guards_every_order_and_the_way_back_loses_no
 
 #[tokio::test]
 async fn a_dead_message_pages_and_is_listed_with_its_reason_until_it_is_requeued() {
-    let service = Service::with(&["--worker-poll-max-ms=20"]).await;
+    let service = Service::with(&["--worker-poll-min-ms=20", "--worker-poll-max-ms=20"]).await;
     let item = service.item(10).await;
     let mut sql = connect(&service.mysql_url).await;
     // The fence keeps the order waiting until its message can be broken in the same breath.
