@@ -2,7 +2,7 @@
 //!
 //! An audit is exact under traffic, so what it finds is a breach, also if the service mended it before anybody else could look: units were
 //! promised that did not exist, or kept from whoever asked. A service that finds nothing proves nothing by it; one that found something has
-//! convicted itself. Only for services that keep what they found.
+//! convicted itself. A counter that a fault has emptied, set back or edited is not ready, so no audit compares it. Only for services that keep what they found.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! How long the machine stood still while a run went on.
 //!
-//! In: a history with `stall_ms` samples, each saying how late a thread woke that had asked for 1 ms. Out: [`Stalls`]. Every wake that was
+//! In: a history with `stall_ms` samples, each saying how late a thread woke that had asked for 4 ms. Out: [`Stalls`]. Every wake that was
 //! later than [`OVER_MS`] is on record, so their sum is whole.
 
 use serde::{Deserialize, Serialize};

@@ -32,7 +32,7 @@ struct ReadingSeries {
 
 /// Sample name, plot, title, unit.
 const KNOWN: [(&str, &str, &str, &str); 8] = [
-    (STALL_SAMPLE, "stalls", "Stalls of the machine: how late a thread woke that had asked for 1 ms", "ms"),
+    (STALL_SAMPLE, "stalls", "Stalls of the machine: how late a thread woke that had asked for 4 ms", "ms"),
     (BACKLOG_SAMPLE, "backlog", "Backlog: outbox messages not yet handled, and locks in Redis", ""),
     ("locks", "backlog", "Backlog: outbox messages not yet handled, and locks in Redis", ""),
     (DRIFT_SAMPLE, "drift", "Drift: units by which Redis and the ledger differ", "units"),

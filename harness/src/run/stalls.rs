@@ -1,4 +1,7 @@
-//! How long the machine itself stood still: a thread that sleeps 1 ms again and again and notes how late it wakes.
+//! How long the machine itself stood still: a thread that sleeps 4 ms again and again and notes how late it wakes.
+//!
+//! A stall that ends before a wake was due leaves no mark, and one that began before shows by less than it lasted, at most by a nap. Shorter naps
+//! would show more and cost what is measured: at 1 ms the wakes took some 2 % of a core from the sale.
 //!
 //! In: a recorder. Out: `stall_ms` samples: every wake that was more than [`OVER_MS`] late, and of the others the latest of each 100 ms.
 //! Time that a hypervisor gave to somebody else shows here, and so does a machine with too few cores. Pictures and figures only, never
@@ -16,7 +19,7 @@ use crate::history::recorder::Recorder;
 use crate::measure::stalls::{OVER_MS, STALL_SAMPLE};
 
 /// What the thread asks for each time.
-const NAP: Duration = Duration::from_millis(1);
+const NAP: Duration = Duration::from_millis(4);
 /// Of wakes that were hardly late one is kept for each of these.
 const WINDOW: Duration = Duration::from_millis(100);
 

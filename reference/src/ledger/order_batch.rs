@@ -40,8 +40,8 @@ impl Verdict {
 /// that is checked, and learns.
 ///
 /// # Errors
-/// Nothing was committed. `Refused` leaves the transaction open. An unknown COMMIT is no error but [`Written::Unknown`], unless the connection
-/// had died while it was idle: then it is `Unknown`, most likely nothing was committed, and the orders may be tried again.
+/// Nothing was committed. `Refused` leaves the transaction open. An unknown COMMIT is no error but [`Written::Unknown`], unless it was lost with
+/// a whole transaction on a connection that had served before and may have been dead since: that is `Unknown`, and the orders may be tried again.
 pub(super) async fn transact(
     connection: &mut Connection,
     orders: &[&NewOrder],
@@ -135,7 +135,7 @@ async fn at_once(
     match sent {
         Ok(written) => Ok(Some(written)),
         Err(failure) if failure.is_duplicate() || failure.is_not_as_assumed() => connection.rollback().await.map(|()| None),
-        // Whoever finds the connection dead before it said anything repeats the orders, which finds those that were committed.
+        // A connection that has served before may have been dead since: the orders are repeated, which finds those that were committed.
         Err(Failure::Unknown { why }) if !connection.died_idle() => Ok(Some(nobody_knows(&why))),
         Err(failure) => Err(failure),
     }

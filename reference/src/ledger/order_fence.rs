@@ -12,7 +12,7 @@ use crate::defects::{Defect, planted};
 use crate::domain::{Epoch, Item, UserLimit};
 
 /// The epochs that are share-locked until COMMIT.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Fence {
     gates: HashMap<Item, Gate>,
 }

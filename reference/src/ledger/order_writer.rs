@@ -315,8 +315,8 @@ struct Repeats {
 }
 
 impl Repeats {
-    /// Once, after a connection that had died while it was idle took a whole transaction with it. An order that was committed nevertheless
-    /// is met again by its id.
+    /// Once, after a connection that may have been dead since it last served took a whole transaction with it. An order that was committed
+    /// nevertheless is met again by its id.
     fn allow_in_doubt(&mut self, ended: &Ended) -> bool {
         #[cfg(feature = "defects")]
         if [Defect::RollbackOnUnknownCommit, Defect::TimeoutReportedAsFailure, Defect::AllErrorsAlike].into_iter().any(planted) {

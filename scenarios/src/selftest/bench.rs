@@ -130,12 +130,19 @@ impl Bench<'_> {
 
     /// Where all runs of a defect, or of the clean service in one scenario, lie.
     fn place(&self, task: Task) -> PathBuf {
-        let runs = self.session.reports.join(RUNS);
-        match (task.line, task.length) {
-            (Some(line), _) => runs.join(line.defect),
-            (None, Length::Short) => runs.join(CLEAN).join(task.scenario),
-            (None, Length::Whole) => runs.join(CLEAN).join(format!("{}-whole", task.scenario)),
+        match task.line {
+            Some(line) => self.place_of(line.defect),
+            None => self.place_of_clean(task.scenario, task.length),
         }
+    }
+
+    fn place_of(&self, defect: &str) -> PathBuf {
+        self.session.reports.join(RUNS).join(defect)
+    }
+
+    fn place_of_clean(&self, scenario: &str, length: Length) -> PathBuf {
+        let whole = if length == Length::Whole { "-whole" } else { "" };
+        self.place_of(CLEAN).join(format!("{scenario}{whole}"))
     }
 
     /// The row of a defect; `None` unless all of its runs were done.
@@ -184,12 +191,8 @@ impl Bench<'_> {
 
     /// Removes the run folders of earlier sessions that nothing points to any more.
     fn sweep(&self, matrix: &Matrix) {
-        let runs = self.session.reports.join(RUNS);
-        let clean = |control: &Control| match control.length {
-            Length::Short => runs.join(CLEAN).join(&control.scenario),
-            Length::Whole => runs.join(CLEAN).join(format!("{}-whole", control.scenario)),
-        };
-        let places = matrix.rows.iter().map(|row| runs.join(&row.defect)).chain(matrix.controls.iter().map(clean));
+        let clean = |control: &Control| self.place_of_clean(&control.scenario, control.length);
+        let places = matrix.rows.iter().map(|row| self.place_of(&row.defect)).chain(matrix.controls.iter().map(clean));
         let own = format!("{}-", self.session.at_ms);
         for folder in places.flat_map(|place| std::fs::read_dir(place).into_iter().flatten().flatten()) {
             if !folder.file_name().to_string_lossy().starts_with(&own) {
