@@ -17,6 +17,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::StackError;
+use super::usage;
 use super::watchdog::Watchdog;
 use crate::clock::RunClock;
 
@@ -97,6 +98,18 @@ impl ChildProcess {
         let act = || format!("send {signal} to {}", self.role);
         let group = i32::try_from(self.child.id()).map_err(|error| StackError::failed(act(), error.to_string()))?;
         killpg(Pid::from_raw(group), signal).map_err(|error| StackError::failed(act(), error.to_string()))
+    }
+
+    /// Waits until every thread of it is stopped; whether that came `within`. Cancel safe.
+    pub(super) async fn stands_still(&self, within: Duration) -> bool {
+        let clock = RunClock::start();
+        while !usage::stands_still(self.pid()) {
+            if clock.now().since(crate::clock::Offset::ZERO) >= within {
+                return false;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        true
     }
 
     /// Waits until it has ended; `None` if it still runs after `within`. Cancel safe.

@@ -58,10 +58,10 @@ impl<'a> Controls<'a> {
         self.member(role)?.terminate(self.stack.steps()).await
     }
 
-    /// Stops `role` where it stands (SIGSTOP), at most for `max`.
+    /// Stops `role` where it stands (SIGSTOP), at most for `max`; it stands still when this returns.
     ///
     /// # Errors
-    /// It has ended, or cannot be signalled.
+    /// It has ended, cannot be signalled, or has not stopped within 10 s.
     pub async fn pause(&self, role: &str, max: Duration) -> Result<Paused<'a>, StackError> {
         let member = Arc::clone(self.member(role)?);
         let asleep = Arc::downgrade(&member);

@@ -20,7 +20,7 @@ use super::usage::{self, Life};
 use super::watchdog::Watchdog;
 use crate::history::record::ProcStep;
 
-/// Longest wait for a process to end by itself once asked to.
+/// Longest wait for a process to end, or to stand still, once asked to.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// A process of the stack over all its lives.
@@ -97,17 +97,21 @@ impl Member {
         Ok((how, killed))
     }
 
-    /// Stops it where it stands (SIGSTOP).
+    /// Stops it where it stands (SIGSTOP), and waits until every thread of it has stopped.
     ///
     /// # Errors
-    /// It has ended, or cannot be signalled.
+    /// It has ended, cannot be signalled, or has not stopped within 10 s (a thread that the kernel holds, say in an fsync).
     pub(super) async fn pause(&self, steps: &Steps) -> Result<(), StackError> {
         let mut process = self.process.lock().await;
         if process.ended().is_some() {
             return Err(StackError::failed(format!("pause {}", self.role()), "it has ended"));
         }
         steps.note(&process, ProcStep::Signalled, "SIGSTOP");
-        process.signal(Signal::SIGSTOP)
+        process.signal(Signal::SIGSTOP)?;
+        if process.stands_still(STOP_WITHIN).await {
+            return Ok(());
+        }
+        Err(StackError::failed(format!("pause {}", self.role()), format!("it still runs {STOP_WITHIN:?} after SIGSTOP")))
     }
 
     /// Lets it go on (SIGCONT).

@@ -1,7 +1,7 @@
 //! What a process has used so far, as the kernel counts it (Linux).
 
-use procfs::WithCurrentSystemInfo as _;
-use procfs::process::Process;
+use procfs::process::{Process, Task};
+use procfs::{ProcError, WithCurrentSystemInfo as _};
 
 /// Use of one process.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +40,14 @@ pub struct Life {
 pub(super) fn life(pid: u32) -> Option<Life> {
     let stat = Process::new(i32::try_from(pid).ok()?).and_then(|process| process.stat()).ok()?;
     Some(Life { state: stat.state, cpu_ticks: stat.utime + stat.stime })
+}
+
+/// Whether every thread of process `pid` is stopped. A stop signal that was sent has not yet been taken: each thread stops where it
+/// next comes back from the kernel, and the process as a whole counts as stopped before its last thread is.
+pub(super) fn stands_still(pid: u32) -> bool {
+    let threads = i32::try_from(pid).ok().and_then(|pid| Process::new(pid).and_then(|process| process.tasks()).ok());
+    let stopped = |task: Result<Task, ProcError>| task.and_then(|task| task.stat()).is_ok_and(|stat| stat.state == 'T');
+    threads.is_some_and(|mut threads| threads.all(stopped))
 }
 
 #[cfg(test)]
