@@ -62,7 +62,7 @@ pub struct Config {
     #[arg(long, default_value_t = 10_000, value_name = "MS")]
     pub resolver_grace_ms: u64,
     /// Pause of a worker after a batch that was not full, milliseconds, 1 to 60000: longer means fewer and larger transactions
-    #[arg(long, default_value_t = 100, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    #[arg(long, default_value_t = 50, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub worker_poll_min_ms: u64,
     /// Longest pause of a worker with nothing to do, milliseconds, 20 to 60000
     #[arg(long, default_value_t = 500, value_name = "MS", value_parser = clap::value_parser!(u64).range(20..=60_000))]

@@ -273,7 +273,7 @@ async fn increases(connection: &mut Connection, item: Item, epoch: Epoch) -> Res
     let item = sql::item_is(item);
     let limit = INCREASES_MAX + 1;
     let read = format!(
-        "SELECT event_id, quantity FROM outbox WHERE {item} AND status = 'NEW' AND event_type = 'APPLY_DELTA' \
+        "SELECT event_id, quantity FROM outbox FORCE INDEX (outbox_due) WHERE {item} AND status = 'NEW' AND event_type = 'APPLY_DELTA' \
          AND epoch = {epoch} ORDER BY id LIMIT {limit}"
     );
     let increase =
@@ -287,7 +287,8 @@ async fn sales(connection: &mut Connection, item: Item, locks: &[Member]) -> Res
     for part in locks.chunks(ORDERS_AT_ONCE) {
         let orders = sql::list(part.iter().map(|member| sql::id(&member.order)));
         let read = format!(
-            "SELECT order_id, token FROM inventory_transactions WHERE order_id IN ({orders}) AND {} AND kind = 'SALE' AND token <> ''",
+            "SELECT order_id, token FROM inventory_transactions FORCE INDEX (ledger_item) \
+             WHERE order_id IN ({orders}) AND {} AND kind = 'SALE' AND token <> ''",
             sql::item_is(item)
         );
         for row in connection.query(read).await?.rows(0) {

@@ -273,7 +273,8 @@ async fn lock_sales(connection: &mut Connection, events: &[Event]) -> Result<Sal
 async fn find_sales(connection: &mut Connection, wanted: &BTreeSet<SaleKey>, lock: &str) -> Result<HashMap<SaleKey, i64>, Failure> {
     let orders = sql::list(wanted.iter().map(|(order, _)| sql::id(order)));
     let find = format!(
-        "SELECT id, order_id, store_id, product_id, sku_id FROM inventory_transactions WHERE order_id IN ({orders}) AND kind = 'SALE'{lock}"
+        "SELECT id, order_id, store_id, product_id, sku_id FROM inventory_transactions FORCE INDEX (ledger_item) \
+         WHERE order_id IN ({orders}) AND kind = 'SALE'{lock}"
     );
     let mut found = HashMap::new();
     for row in connection.query(find).await?.rows(0) {

@@ -118,7 +118,7 @@ impl Unit for ReadBalance {
         let reply = connection
             .query(format!(
                 "SELECT i.current_stock, i.locked_stock, e.epoch, e.mode, CAST(COALESCE((SELECT SUM(t.quantity) \
-                 FROM inventory_transactions t WHERE t.store_id = {store} AND t.product_id = {product} AND t.sku_id = {sku} \
+                 FROM inventory_transactions t FORCE INDEX (ledger_open) WHERE t.store_id = {store} AND t.product_id = {product} AND t.sku_id = {sku} \
                  AND t.transaction_type = 'LOCK'), 0) AS SIGNED) AS open_units FROM inventory i JOIN inventory_epoch e \
                  ON e.store_id = i.store_id AND e.product_id = i.product_id AND e.sku_id = i.sku_id AND e.shard = 0 \
                  WHERE i.store_id = {store} AND i.product_id = {product} AND i.sku_id = {sku}"

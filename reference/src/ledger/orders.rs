@@ -100,7 +100,7 @@ impl Unit for Read {
             .query(format!(
                 "SELECT order_id, user_id, status, request_hash, reason FROM orders WHERE order_id IN ({ids}) ORDER BY order_id{lock}; \
                  SELECT order_id, store_id, product_id, sku_id, quantity, transaction_type, token, epoch \
-                 FROM inventory_transactions WHERE order_id IN ({ids}) AND kind = 'SALE' ORDER BY store_id, product_id, sku_id{lock}"
+                 FROM inventory_transactions FORCE INDEX (ledger_item) WHERE order_id IN ({ids}) AND kind = 'SALE' ORDER BY store_id, product_id, sku_id{lock}"
             ))
             .await?;
         stored_orders(&reply)

@@ -141,7 +141,7 @@ async fn unbalanced(connection: &mut Connection, item: Item) -> Result<Option<Re
     // One statement, because deducts go on: they move the balance and the ledger together.
     let read = format!(
         "SELECT i.current_stock, CAST(COALESCE((SELECT SUM(IF(t.transaction_type = 'IN', t.quantity, -t.quantity)) \
-         FROM inventory_transactions t WHERE {item} AND t.transaction_type IN ('IN', 'OUT')), 0) AS SIGNED) AS booked \
+         FROM inventory_transactions t FORCE INDEX (ledger_open) WHERE {item} AND t.transaction_type IN ('IN', 'OUT')), 0) AS SIGNED) AS booked \
          FROM inventory i WHERE {item}"
     );
     let reply = connection.query(read).await?;
@@ -173,7 +173,8 @@ pub(super) async fn flush(connection: &mut Connection, item: Item) -> Result<(),
     let item = sql::item_is(item);
     let open = connection
         .query(format!(
-            "SELECT id, quantity FROM inventory_transactions WHERE {item} AND transaction_type = 'LOCK' ORDER BY id FOR UPDATE"
+            "SELECT id, quantity FROM inventory_transactions FORCE INDEX (ledger_open) \
+             WHERE {item} AND transaction_type = 'LOCK' ORDER BY id FOR UPDATE"
         ))
         .await?;
     let (ids, units) = open_sales(&open)?;
@@ -201,7 +202,7 @@ pub(super) async fn read_base(connection: &mut Connection, item: Item) -> Result
     let item = sql::item_is(item);
     let read = format!(
         "SELECT CAST(i.current_stock - i.locked_stock - COALESCE((SELECT SUM(t.quantity) FROM inventory_transactions t \
-         WHERE {item} AND t.transaction_type = 'LOCK'), 0) AS SIGNED) AS base FROM inventory i WHERE {item}"
+         FORCE INDEX (ledger_open) WHERE {item} AND t.transaction_type = 'LOCK'), 0) AS SIGNED) AS base FROM inventory i WHERE {item}"
     );
     #[cfg(feature = "defects")]
     let read = if planted(Defect::BaseIgnoresOpenOrders) {

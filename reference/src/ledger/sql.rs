@@ -2,6 +2,10 @@
 //!
 //! Statements go as text, several in a packet where that saves a round trip, so nothing is bound by the driver. Every value is
 //! an integer, an id of a fixed alphabet, or hexadecimal: there is nothing to escape.
+//!
+//! A statement that looks for rows of the ledger or of the outbox names its index. The statistics of a table that a sale fills lag behind, and as long as
+//! they say that it is short, MariaDB reads all of it: the deduct worker read the whole ledger for each batch, and its locking reads would wait for
+//! the locks of strangers.
 
 use std::fmt::{Display, Write};
 use std::time::Duration;

@@ -211,7 +211,7 @@ impl LockedSale {
 
 fn select_sales(order: &OrderId) -> String {
     format!(
-        "SELECT id, store_id, product_id, sku_id, quantity, transaction_type FROM inventory_transactions \
+        "SELECT id, store_id, product_id, sku_id, quantity, transaction_type FROM inventory_transactions FORCE INDEX (ledger_item) \
          WHERE order_id = {} AND kind = 'SALE' ORDER BY id FOR UPDATE",
         sql::id(order)
     )
