@@ -332,7 +332,7 @@ impl Unit for CheckItem {
                 "SELECT i.current_stock, i.locked_stock, s.booked, s.open_units FROM inventory i JOIN (SELECT \
                  CAST(COALESCE(SUM(IF(t.transaction_type = 'IN', t.quantity, IF(t.transaction_type = 'OUT', -t.quantity, 0))), 0) \
                  AS SIGNED) AS booked, CAST(COALESCE(SUM(IF(t.transaction_type = 'LOCK', t.quantity, 0)), 0) AS SIGNED) AS open_units \
-                 FROM inventory_transactions t WHERE {of_item}) s \
+                 FROM inventory_transactions t FORCE INDEX (ledger_open) WHERE {of_item}) s \
                  WHERE i.store_id = {store} AND i.product_id = {product} AND i.sku_id = {sku}"
             ))
             .await?;
