@@ -44,8 +44,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         format!("--admin-listen=127.0.0.1:{admin}"),
     ]);
     let flow = Flow::new(
-        Stock::open(config.stock()).await?,
-        Ledger::open(config.ledger()).await?,
+        Stock::open(config.stock()?).await?,
+        Ledger::open(config.ledger()?).await?,
         Metrics::default(),
         FlowSettings::default(),
     );

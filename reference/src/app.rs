@@ -17,18 +17,19 @@ use tokio_util::sync::CancellationToken;
 use crate::alerts::Alerts;
 use crate::clock::Deadline;
 use crate::config::{Config, ConfigError, Role};
+use crate::descriptors;
 use crate::flow::{Flow, RedisDown};
 use crate::http::server::{self, Limits};
 use crate::http::{Shared, admin_router, public_router};
 use crate::ledger::{Ledger, LedgerError};
 use crate::metrics::Metrics;
-use crate::stock::{Stock, StockError};
+use crate::stock::{Stock, StockError, StockSettings};
 use crate::workers;
 
 /// Why a process could not start, or ended badly.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The settings do not go together, or there is no admin token.
+    /// The settings do not go together, or a secret cannot be had.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Redis is unreachable or unsuitable.
@@ -72,6 +73,7 @@ pub fn run(config: Config) -> Result<(), ServeError> {
         .enable_all()
         .build()
         .map_err(system("start the runtime"))?;
+    descriptors::raise_limit();
     runtime.block_on(async {
         let stop = CancellationToken::new();
         let mut terminate = signal(SignalKind::terminate()).map_err(system("listen for SIGTERM"))?;
@@ -95,21 +97,24 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<(), ServeE
     crate::defects::plant(&config.defects);
     let admin_token: Arc<str> = config.admin_token()?.reveal().into();
     let deadline = Deadline::after(Duration::from_millis(config.start_deadline_ms));
-    let stock = open_stock(&config, deadline, &stop).await?;
+    let stock = open_stock(config.stock()?, config.flow().redis_down, deadline, &stop).await?;
+    let settings = config.ledger()?;
     let ledger =
-        patiently(deadline, &stop, || Ledger::open(config.ledger()), |error| matches!(error, LedgerError::Unsuitable(_))).await?;
+        patiently(deadline, &stop, || Ledger::open(settings.clone()), |error| matches!(error, LedgerError::Unsuitable(_))).await?;
     let flow = Flow::new(stock, ledger.clone(), Metrics::default(), config.flow());
     #[cfg(feature = "defects")]
     flow.warm_up().await;
     let limits = config.limits();
+    let (public, admin) = descriptors::connections(limits.connections);
+    let at_most = |connections| Limits { connections, ..limits };
     let shared = Shared { flow: flow.clone(), admin_token, client_timeout: limits.client_timeout, alerts: Alerts::default() };
 
     let mut parts = JoinSet::new();
     let scraped = flow.clone();
     parts.spawn(shared.alerts.clone().watch(move || scraped.exposition(), stop.clone()));
-    listen(&mut parts, config.admin_listen, admin_router(shared.clone()), (limits, &stop)).await?;
+    listen(&mut parts, config.admin_listen, admin_router(shared.clone()), (at_most(admin), &stop)).await?;
     if config.has(Role::Api) {
-        listen(&mut parts, config.listen, public_router(shared), (limits, &stop)).await?;
+        listen(&mut parts, config.listen, public_router(shared), (at_most(public), &stop)).await?;
     }
     let mut working = if config.has(Role::Worker) {
         workers::start(&flow, &config.workers(), &stop)
@@ -165,15 +170,20 @@ fn ended(part: &'static str, error: Option<&JoinError>) -> ServeError {
 }
 
 /// Connects to Redis. If MySQL may admit instead, an absence of Redis at start is like any other.
-async fn open_stock(config: &Config, deadline: Deadline, stop: &CancellationToken) -> Result<Stock, StockError> {
+async fn open_stock(
+    settings: StockSettings,
+    redis_down: RedisDown,
+    deadline: Deadline,
+    stop: &CancellationToken,
+) -> Result<Stock, StockError> {
     let is_final = |error: &StockError| matches!(error, StockError::Unsuitable(_));
-    let RedisDown::Database { after } = config.flow().redis_down else {
-        return patiently(deadline, stop, || Stock::open(config.stock()), is_final).await;
+    let RedisDown::Database { after } = redis_down else {
+        return patiently(deadline, stop, || Stock::open(settings.clone()), is_final).await;
     };
-    match patiently(Deadline::after(after), stop, || Stock::open(config.stock()), is_final).await {
+    match patiently(Deadline::after(after), stop, || Stock::open(settings.clone()), is_final).await {
         Err(error) if !is_final(&error) => {
             tracing::warn!(%error, "starting without redis");
-            Stock::unconnected(config.stock())
+            Stock::unconnected(settings)
         }
         result => result,
     }

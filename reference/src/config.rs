@@ -1,14 +1,16 @@
 //! Settings of a process: flags and environment, secrets from the environment or a file only.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 
 use crate::flow::{FlowSettings, RedisDown};
 use crate::http::server::Limits;
 use crate::ledger::LedgerSettings;
+use crate::secret::{Secret, SecretError};
 use crate::stock::StockSettings;
 use crate::workers::WorkerSettings;
 
@@ -43,23 +45,29 @@ pub struct Config {
     /// Address of the admin listener: health, metrics, admin routes
     #[arg(long, default_value = "127.0.0.1:8081")]
     pub admin_listen: SocketAddr,
-    /// Redis, as redis://[user:password@]host:port/[db]; a URL with a password belongs into the environment
-    #[arg(long, env = "HOLDFAST_REDIS_URL", hide_env_values = true)]
-    pub redis_url: Secret,
-    /// MySQL or MariaDB, as mysql://user:password@host:port/database; a URL with a password belongs into the environment
-    #[arg(long, env = "HOLDFAST_MYSQL_URL", hide_env_values = true)]
-    pub mysql_url: Secret,
+    /// Redis, as redis://[user:password@]host:port/[db]; a password is taken from the environment or the file only
+    #[arg(long, env = "HOLDFAST_REDIS_URL", hide_env_values = true, required_unless_present = "redis_url_file")]
+    redis_url: Option<Secret>,
+    /// File that holds the URL of Redis; it goes before --redis-url
+    #[arg(long, value_name = "FILE")]
+    redis_url_file: Option<PathBuf>,
+    /// MySQL or MariaDB, as mysql://user:password@host:port/database; a password is taken from the environment or the file only
+    #[arg(long, env = "HOLDFAST_MYSQL_URL", hide_env_values = true, required_unless_present = "mysql_url_file")]
+    mysql_url: Option<Secret>,
+    /// File that holds the URL of MySQL; it goes before --mysql-url
+    #[arg(long, value_name = "FILE")]
+    mysql_url_file: Option<PathBuf>,
     /// File that holds the admin token; without it the token is read from the environment variable HOLDFAST_ADMIN_TOKEN
     #[arg(long, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
-    /// An unpaid order expires after this many milliseconds
-    #[arg(long, default_value_t = 1_800_000, value_name = "MS")]
+    /// An unpaid order expires after this many milliseconds, 1 to 31536000000
+    #[arg(long, default_value_t = 1_800_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=31_536_000_000))]
     pub order_ttl_ms: u64,
     /// A sold-out answer may be given from memory for this many milliseconds, at most 1000; 0 switches the memory off
     #[arg(long, default_value_t = 1_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=1_000))]
     pub sold_out_memory_ms: u64,
-    /// The resolver leaves locks younger than this many milliseconds alone
-    #[arg(long, default_value_t = 10_000, value_name = "MS")]
+    /// The resolver leaves locks younger than this many milliseconds alone, 0 to 3600000
+    #[arg(long, default_value_t = 10_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
     pub resolver_grace_ms: u64,
     /// Pause of a worker after a batch that was not full, milliseconds, 1 to 60000: longer means fewer and larger transactions
     #[arg(long, default_value_t = 50, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
@@ -94,7 +102,7 @@ pub struct Config {
     /// Orders a second of items that MySQL admits, for this process; more are refused with 429; 1 to 1000000
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub database_orders_per_second: u32,
-    /// Connections of each listener at once, 16 to 1000000; further clients wait
+    /// Connections of each listener at once, 16 to 1000000, as far as the limit of open files allows; further clients wait
     #[arg(long, default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
     pub connections_max: u32,
     /// A client has this many milliseconds, 100 to 600000, for the head of a request, for its body, and to take the reply; a connection
@@ -104,11 +112,11 @@ pub struct Config {
     /// Threads of the process, 1 to 256
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
-    /// Longest wait for the stores at start, milliseconds
-    #[arg(long, default_value_t = 30_000, value_name = "MS")]
+    /// Longest wait for the stores at start, milliseconds, 0 to 3600000
+    #[arg(long, default_value_t = 30_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
     pub start_deadline_ms: u64,
-    /// Longest wait for requests and batches under way after SIGTERM, milliseconds
-    #[arg(long, default_value_t = 10_000, value_name = "MS")]
+    /// Longest wait for requests and batches under way after SIGTERM, milliseconds, 0 to 3600000
+    #[arg(long, default_value_t = 10_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
     pub drain_ms: u64,
     /// Defects to plant, by name or all of the set `seed`, for a harness that wants to know whether it would see them; this build is for nothing else
     #[cfg(feature = "defects")]
@@ -116,31 +124,7 @@ pub struct Config {
     pub defects: Vec<crate::defects::Wanted>,
 }
 
-/// Text that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself, for the one call that needs it.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
-/// Settings that are each in their range but cannot be used, or a token that cannot be had.
+/// Settings that are each in their range but cannot be used, or a secret that cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The pauses of the workers are the wrong way round.
@@ -151,13 +135,21 @@ pub enum ConfigError {
         /// Longest pause, ms.
         max: u64,
     },
-    /// The file of the admin token cannot be read.
-    #[error("read admin token from {path}: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
+    /// The file of a secret cannot be used.
+    #[error("{what}: {source}")]
+    Secret {
+        /// Which secret.
+        what: &'static str,
+        /// Why not.
+        source: SecretError,
+    },
+    /// A URL with a password was given on the command line.
+    #[error("{flag} holds a password, and everybody can read a command line: use {variable} or {flag}-file")]
+    Exposed {
+        /// The flag.
+        flag: &'static str,
+        /// The environment variable to use instead.
+        variable: &'static str,
     },
     /// The admin token is empty or not given.
     #[error("the admin token is empty: set HOLDFAST_ADMIN_TOKEN or give --admin-token-file")]
@@ -165,6 +157,25 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// The settings that the process was started with. Help, and words that are none of its own, end it.
+    ///
+    /// # Errors
+    /// A password was given on the command line.
+    pub fn from_command_line() -> Result<Self, ConfigError> {
+        let matches = Self::command().get_matches();
+        let config = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let typed = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
+        for (url, name, flag, variable) in [
+            (&config.redis_url, "redis_url", "--redis-url", "HOLDFAST_REDIS_URL"),
+            (&config.mysql_url, "mysql_url", "--mysql-url", "HOLDFAST_MYSQL_URL"),
+        ] {
+            if typed(name) && url.as_ref().is_some_and(Secret::is_url_with_password) {
+                return Err(ConfigError::Exposed { flag, variable });
+            }
+        }
+        Ok(config)
+    }
+
     /// Whether the process has this role.
     #[must_use]
     pub fn has(&self, role: Role) -> bool {
@@ -185,30 +196,35 @@ impl Config {
     /// # Errors
     /// The file cannot be read, or the token is empty.
     pub fn admin_token(&self) -> Result<Secret, ConfigError> {
-        let text = match &self.admin_token_file {
-            Some(path) => std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.clone(), source })?,
-            None => from_environment("HOLDFAST_ADMIN_TOKEN"),
+        let token = match &self.admin_token_file {
+            Some(path) => Secret::read(path).map_err(|source| ConfigError::Secret { what: "admin token", source })?,
+            None => from_environment("HOLDFAST_ADMIN_TOKEN").trim().into(),
         };
-        let token = text.trim();
-        if token.is_empty() { Err(ConfigError::Empty) } else { Ok(token.into()) }
+        if token.reveal().is_empty() { Err(ConfigError::Empty) } else { Ok(token) }
     }
 
     /// Settings of the Redis side.
-    #[must_use]
-    pub fn stock(&self) -> StockSettings {
-        StockSettings { lanes: usize::from(self.redis_connections), ..StockSettings::new(self.redis_url.reveal()) }
+    ///
+    /// # Errors
+    /// The file of the URL cannot be used.
+    pub fn stock(&self) -> Result<StockSettings, ConfigError> {
+        let url = url("redis url", self.redis_url_file.as_deref(), self.redis_url.as_ref())?;
+        Ok(StockSettings { lanes: usize::from(self.redis_connections), ..StockSettings::new(url.reveal()) })
     }
 
     /// Settings of the MySQL side.
-    #[must_use]
-    pub fn ledger(&self) -> LedgerSettings {
-        LedgerSettings {
+    ///
+    /// # Errors
+    /// The file of the URL cannot be used.
+    pub fn ledger(&self) -> Result<LedgerSettings, ConfigError> {
+        let url = url("mysql url", self.mysql_url_file.as_deref(), self.mysql_url.as_ref())?;
+        Ok(LedgerSettings {
             writer_connections: self.writer_connections,
             writer_queue: self.writer_queue as usize,
             batch_max: self.batch_max as usize,
-            url: self.mysql_url.reveal().to_owned(),
+            url: url.reveal().to_owned(),
             ..LedgerSettings::default()
-        }
+        })
     }
 
     /// Settings of the use cases.
@@ -246,6 +262,14 @@ impl Config {
     }
 }
 
+/// The URL of a store. Without a file there is one, which the parser of the command line has seen to.
+fn url(what: &'static str, file: Option<&Path>, given: Option<&Secret>) -> Result<Secret, ConfigError> {
+    match (file, given) {
+        (Some(path), _) => Secret::read(path).map_err(|source| ConfigError::Secret { what, source }),
+        (None, given) => Ok(given.cloned().unwrap_or_else(|| "".into())),
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place that reads a secret from the environment")]
 fn from_environment(name: &str) -> String {
     std::env::var(name).unwrap_or_default()
@@ -263,6 +287,14 @@ mod tests {
     }
 
     #[test]
+    fn an_unpaid_order_expires_after_half_an_hour_unless_told_otherwise() {
+        let given = ["x", "--redis-url", "redis://h/", "--mysql-url", "mysql://h/d"];
+        assert_eq!(Config::parse_from(given).flow().order_ttl, Duration::from_secs(30 * 60));
+        let told = Config::parse_from(given.into_iter().chain(["--order-ttl-ms", "4000"]));
+        assert_eq!(told.flow().order_ttl, Duration::from_secs(4));
+    }
+
+    #[test]
     fn a_shortest_pause_above_the_longest_is_refused() {
         let poll = |min, max| {
             let arguments = ["x", "--redis-url", "redis://h/", "--mysql-url", "mysql://h/d", "--worker-poll-min-ms", min];
@@ -275,7 +307,9 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_refused() {
-        for flag in ["--sold-out-memory-ms=1001", "--batch-max=0", "--role=cook", "--listen=nowhere"] {
+        for flag in
+            ["--sold-out-memory-ms=1001", "--batch-max=0", "--role=cook", "--listen=nowhere", "--order-ttl-ms=0", "--drain-ms=-1"]
+        {
             let arguments = ["x", "--redis-url", "redis://h/", "--mysql-url", "mysql://h/d", flag];
             assert!(Config::try_parse_from(arguments).is_err(), "{flag}");
         }

@@ -15,11 +15,13 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "defects")]
 pub mod defects;
+pub mod descriptors;
 pub mod domain;
 pub mod flow;
 pub mod http;
 pub mod ledger;
 pub mod metrics;
+pub mod secret;
 pub mod stock;
 pub mod workers;
 

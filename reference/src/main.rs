@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use reference::app::{ServeError, run};
 use reference::config::Config;
 
 fn main() -> ExitCode {
     reference::start_logging();
-    match reference::app::run(Config::parse()) {
+    match Config::from_command_line().map_err(ServeError::from).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "ended");

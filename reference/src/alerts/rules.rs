@@ -27,7 +27,9 @@ const PRE_DEDUCT_ERRORS: Selector =
     of("holdfast_steps_total", &[("step", &["pre_deduct"]), ("result", &["unknown", "gave_up", "not_executed"])]);
 const DEDUCTS: Selector = of("holdfast_steps_total", &[("step", &["deduct_batch"])]);
 const DEDUCT_ERRORS: Selector = of("holdfast_steps_total", &[("step", &["deduct_batch"]), ("result", &["failed"])]);
-const WORKERS: &[&str] = &["deduct", "delta", "resolver", "expiry", "housekeeping", "reconciler"];
+const ORDERS: Selector = of("holdfast_steps_total", &[("step", &["order_write"])]);
+const ORDER_ERRORS: Selector = of("holdfast_steps_total", &[("step", &["order_write"]), ("result", &["failed", "unknown"])]);
+const WORKERS: &[&str] = &["deduct", "delta", "resolver", "expiry", "housekeeping", "reconciler", "return"];
 const WORKER_ERRORS: Selector = of("holdfast_steps_total", &[("step", WORKERS), ("result", &["error"])]);
 const OLDEST_LOCK: Measure = Measure::Highest(of("holdfast_lock_overdue_seconds", &[]));
 const OLDEST_MESSAGE: Measure = Measure::Highest(of("holdfast_outbox_oldest_seconds", &[]));
@@ -118,6 +120,13 @@ pub const RULES: &[Rule] = &[
         0.05,
         "More than 5 % of the calls of pre_deduct ended in an error (refusals do not count)",
         "See whether Redis answers in time",
+    ),
+    page(
+        "HoldfastOrderErrors",
+        Measure::Share(ORDER_ERRORS, ORDERS, 60),
+        0.05,
+        "More than 5 % of the orders that had their units could not be written",
+        "See whether MySQL takes writes (read only, full, locked); the log of the worker processes has its words",
     ),
     page(
         "HoldfastDeductErrors",

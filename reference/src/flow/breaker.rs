@@ -17,10 +17,18 @@ const TRIP_AFTER: Duration = Duration::from_millis(200);
 const TRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// The breaker of one store in one process.
-#[derive(Debug, Default)]
-pub(super) struct Breaker(Mutex<State>);
+#[derive(Debug)]
+pub(super) struct Breaker {
+    store: &'static str,
+    state: Mutex<State>,
+}
 
 impl Breaker {
+    /// A breaker that lets calls go to `store`.
+    pub(super) fn before(store: &'static str) -> Self {
+        Self { store, state: Mutex::default() }
+    }
+
     /// Leave for one call; `None` refuses it.
     pub(super) fn pass(&self) -> Option<Pass<'_>> {
         self.lock().pass(clock::now()).map(|tries| Pass { breaker: self, tries, answered: false })
@@ -36,8 +44,27 @@ impl Breaker {
         self.lock().well_since.map(|since| clock::now().duration_since(since))
     }
 
+    /// Changes the state, and tells when the store is refused from now on and when it is asked again.
+    fn change(&self, change: impl FnOnce(&mut State, Instant)) {
+        let now = clock::now();
+        let (before, after) = {
+            let mut state = self.lock();
+            let before = state.away_since();
+            change(&mut state, now);
+            (before, state.away_since())
+        };
+        match (before, after) {
+            (None, Some(_)) => tracing::warn!(store = self.store, "a store does not answer: it is not asked for now"),
+            (Some(since), None) => {
+                let away_ms = u64::try_from(now.duration_since(since).as_millis()).unwrap_or(u64::MAX);
+                tracing::info!(store = self.store, away_ms, "a store answers again");
+            }
+            _ => {}
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -63,12 +90,7 @@ impl Pass<'_> {
 
     /// Says what became of the call.
     pub(super) fn tell(&mut self, succeeded: bool) {
-        let mut state = self.breaker.lock();
-        if succeeded {
-            state.succeeded(clock::now());
-        } else {
-            state.failed(clock::now());
-        }
+        self.breaker.change(if succeeded { State::succeeded } else { State::failed });
         self.tries = false;
     }
 }
@@ -76,8 +98,8 @@ impl Pass<'_> {
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         match (self.tries, self.answered) {
-            (true, true) => self.breaker.lock().succeeded(clock::now()),
-            (true, false) => self.breaker.lock().given_up(clock::now()),
+            (true, true) => self.breaker.change(State::succeeded),
+            (true, false) => self.breaker.change(State::given_up),
             (false, _) => {}
         }
     }
@@ -262,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_try_that_is_dropped_without_a_word_makes_way_for_another() {
-        let breaker = Breaker::default();
+        let breaker = Breaker::before("test");
         let long_ago = clock::now().checked_sub(TRIP_AFTER * 2).unwrap();
         *breaker.lock() =
             State { phase: Phase::Open { until: long_ago }, failures: 9, failing_since: Some(long_ago), well_since: None };
@@ -276,7 +298,7 @@ mod tests {
     #[test]
     fn a_try_that_came_to_nothing_counts_if_the_store_had_answered_and_a_failure_counts_more() {
         for (told, closed) in [(None, true), (Some(false), false)] {
-            let (breaker, long_ago) = (Breaker::default(), clock::now().checked_sub(TRIP_AFTER * 2).unwrap());
+            let (breaker, long_ago) = (Breaker::before("test"), clock::now().checked_sub(TRIP_AFTER * 2).unwrap());
             *breaker.lock() =
                 State { phase: Phase::Open { until: long_ago }, failures: 9, failing_since: Some(long_ago), well_since: None };
             let mut pass = breaker.pass().unwrap();

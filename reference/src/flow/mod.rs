@@ -205,8 +205,8 @@ impl Flow {
             rebuilding: Arc::default(),
             degrading: Arc::default(),
             modes: Arc::default(),
-            redis: Arc::default(),
-            mysql: Arc::default(),
+            redis: Arc::new(breaker::Breaker::before("redis")),
+            mysql: Arc::new(breaker::Breaker::before("mysql")),
             database_orders,
             auditing,
         }

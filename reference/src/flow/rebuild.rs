@@ -64,6 +64,7 @@ impl Flow {
         for _ in 0..TRIES {
             match self.rebuild_once(item, mode, reason, &mut in_doubt).await {
                 Ok(Some(state)) => {
+                    tracing::info!(%item, epoch = %state.epoch, mode = state.mode.name(), reason, "a counter was rebuilt");
                     self.metrics.count("rebuild", reason);
                     self.metrics.time("rebuild", started);
                     self.sold_out.forget(item);
@@ -74,6 +75,7 @@ impl Flow {
                 Err(refusal) => last = refusal,
             }
         }
+        tracing::warn!(%item, reason, %last, "a rebuild was given up");
         self.metrics.count("rebuild", "gave_up");
         Err(if in_doubt { last.in_doubt() } else { last })
     }

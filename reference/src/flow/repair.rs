@@ -70,7 +70,7 @@ impl Flow {
     /// Finds what an order holds in Redis, and settles it unless `dry_run`. Looks at every item: for operators, not for requests.
     ///
     /// # Errors
-    /// A store gave no answer. [`Refusal::Unknown`] once something may have been settled: a repeat settles the rest.
+    /// A store gave no answer, or an item has more than 20,000 locks. [`Refusal::Unknown`] once something may have been settled: a repeat settles the rest.
     pub async fn resolve_order(&self, order: &OrderId, dry_run: bool) -> Result<Resolution, Refusal> {
         let mut stored = self.ledger.order(order).await?;
         let held = self.locks_of(order).await?;
@@ -112,6 +112,11 @@ impl Flow {
         if probe.unready.is_some() {
             // Its locks are void with the rebuild that it needs.
             return Ok(Vec::new());
+        }
+        if probe.lock_count > u64::from(LOCKS_MAX) {
+            // Not looked through, so "it holds nothing" would be a guess.
+            let why = format!("item {item} has {} locks, and at most {LOCKS_MAX} are looked through", probe.lock_count);
+            return Err(Refusal::NotAdmitted(why));
         }
         let of_order = probe.locks.into_iter().map(|lock| lock.member).filter(|member| member.order == *order);
         Ok(of_order.map(|member| Held { item, member }).collect())

@@ -66,6 +66,9 @@ async fn probe(connection: &mut Connection) -> Result<Flavour, LedgerError> {
     if setting("wsrep_on") == "ON" {
         return Err(LedgerError::Unsuitable("wsrep_on is ON: share locks do not cross the nodes of a cluster".into()));
     }
+    if setting("log_bin") == "ON" && setting("sync_binlog") != "1" {
+        tracing::warn!("sync_binlog is not 1: after a crash of the machine a replica may lack acknowledged orders");
+    }
     if setting("innodb_flush_log_at_trx_commit") != "1" {
         tracing::warn!("innodb_flush_log_at_trx_commit is not 1: a crash of the machine may lose acknowledged orders");
     }
@@ -88,6 +91,10 @@ async fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
     let mut migrator = sqlx::migrate!("../migrations");
     migrator.set_locking(false);
     finish_interrupted(connection, &migrator).await?;
+    tell_newer(connection, &migrator).await?;
+    // During an upgrade processes of both programs run, and each may die and be started again: migrations only add what an older program
+    // does not miss, so it starts on a database of a newer one.
+    migrator.set_ignore_missing(true);
     // The connection is closed afterwards, and its lock goes with it.
     migrator.run_direct(None, connection.link(), false).await.map_err(|error| failed(error.to_string()))?;
     #[cfg(feature = "defects")]
@@ -128,6 +135,21 @@ async fn finish_interrupted(connection: &mut Connection, migrator: &Migrator) ->
         let mark = format!("UPDATE _sqlx_migrations SET success = TRUE WHERE version = {version}");
         connection.autocommit(mark).await.map_err(|failure| failure.into_error(ACT))?;
         tracing::warn!(version, "finished a migration that had been interrupted");
+    }
+    Ok(())
+}
+
+/// Tells that a newer program has migrated the database already.
+async fn tell_newer(connection: &mut Connection, migrator: &Migrator) -> Result<(), LedgerError> {
+    let own = migrator.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let newer = format!("SELECT version FROM _sqlx_migrations WHERE version > {own} ORDER BY version DESC LIMIT 1");
+    let newest = match connection.query(newer).await {
+        Ok(reply) => reply.rows(0).first().map(|row| rows::int(row, "version")).transpose(),
+        Err(Failure::Refused { code: NO_SUCH_TABLE, .. }) => Ok(None),
+        Err(failure) => Err(failure),
+    };
+    if let Some(newest) = newest.map_err(|failure| failure.into_error("migrate the database"))? {
+        tracing::warn!(own, newest, "the database was migrated by a newer program");
     }
     Ok(())
 }

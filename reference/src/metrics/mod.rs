@@ -58,11 +58,14 @@ struct EventType {
 const SECONDS: [f64; 15] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
 /// Results that alerts read, so that they stand at 0 before they first happen.
-const STEPS_FROM_ZERO: [(&str, &str); 14] = [
+const STEPS_FROM_ZERO: [(&str, &str); 18] = [
     ("pre_deduct", "taken"),
     ("pre_deduct", "unknown"),
     ("pre_deduct", "gave_up"),
     ("pre_deduct", "not_executed"),
+    ("order_write", "committed"),
+    ("order_write", "failed"),
+    ("order_write", "unknown"),
     ("deduct_batch", "committed"),
     ("deduct_batch", "failed"),
     ("deduct", "error"),
@@ -71,6 +74,7 @@ const STEPS_FROM_ZERO: [(&str, &str); 14] = [
     ("expiry", "error"),
     ("housekeeping", "error"),
     ("reconciler", "error"),
+    ("return", "error"),
     ("deduct", "dead"),
     ("rollback", "done"),
 ];

@@ -88,6 +88,25 @@ const CASES: &[Case] = &[
         ],
     ),
     fires(
+        "HoldfastOrderErrors",
+        "one in ten",
+        &[
+            (r#"holdfast_steps_total{step="order_write",result="committed"}"#, "0+90x30"),
+            (r#"holdfast_steps_total{step="order_write",result="failed"}"#, "0+8x30"),
+            (r#"holdfast_steps_total{step="order_write",result="unknown"}"#, "0+2x30"),
+        ],
+    ),
+    quiet(
+        "HoldfastOrderErrors",
+        "orders that stood already, or were over a limit",
+        &[
+            (r#"holdfast_steps_total{step="order_write",result="committed"}"#, "0+1x30"),
+            (r#"holdfast_steps_total{step="order_write",result="exists"}"#, "0+50x30"),
+            (r#"holdfast_steps_total{step="order_write",result="quota_exceeded"}"#, "0+50x30"),
+            (r#"holdfast_steps_total{step="order_write",result="failed"}"#, "0+0x30"),
+        ],
+    ),
+    fires(
         "HoldfastDeductErrors",
         "one in fifty",
         &[
@@ -126,6 +145,7 @@ const CASES: &[Case] = &[
         &[(r#"holdfast_items{mode="REDIS"}"#, "9+0x5"), (r#"holdfast_items{mode="DB"}"#, "0+0x5")],
     ),
     fires("HoldfastWorkerErrors", "every second", &[(r#"holdfast_steps_total{step="resolver",result="error"}"#, "0+5x40")]),
+    fires("HoldfastWorkerErrors", "no way back", &[(r#"holdfast_steps_total{step="return",result="error"}"#, "0+5x40")]),
     quiet("HoldfastWorkerErrors", "a hiccup", &[(r#"holdfast_steps_total{step="resolver",result="error"}"#, "0+0x20 8 8+0x30")]),
 ];
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use reference::domain::{ChangeKind, Item, UserLimit};
-use reference::flow::{Booked, Created, Delivery, Flow, Refusal};
-use reference::ledger::{LedgerError, Mode, RebuildRequest};
+use reference::flow::{AuditReport, Booked, Created, Delivery, Flow, Refusal};
+use reference::ledger::{Audited, LedgerError, Mode, RebuildRequest};
 
 use crate::flow_bench::request_of;
 use crate::ledger_bench::{change, id};
@@ -30,6 +30,10 @@ pub(crate) enum Action {
     Tombstone(u8),
     Bump,
     Rebuild(Option<Mode>),
+    Audit,
+    Degrade,
+    GiveBack,
+    Repair,
 }
 
 const ORDERS: u8 = 9;
@@ -63,6 +67,10 @@ pub(crate) fn action() -> impl Strategy<Value = Action> {
         1 => order().prop_map(Action::Tombstone),
         1 => Just(Action::Bump),
         2 => mode.prop_map(Action::Rebuild),
+        2 => Just(Action::Audit),
+        1 => Just(Action::Degrade),
+        1 => Just(Action::GiveBack),
+        1 => Just(Action::Repair),
     ]
 }
 
@@ -114,8 +122,27 @@ pub(crate) async fn act(flow: &Flow, items: Items, action: &Action) -> Result<Op
         Action::Tombstone(order) => drop(flow.ledger().fence(&id(&name(*order))).await.map_err(told)?),
         Action::Bump => bump(flow, first).await?,
         Action::Rebuild(mode) => drop(flow.rebuild(first, *mode, "test").await.map_err(told)?),
+        Action::Audit => assert_no_breach(&flow.audit(first, true).await.map_err(told)?),
+        Action::Degrade => {
+            let seen = flow.ledger().epoch(first).await.map_err(told)?.unwrap().epoch;
+            flow.ledger().degrade(first, seen).await.map_err(told)?;
+        }
+        Action::GiveBack => {
+            for degraded in flow.ledger().degraded(Duration::ZERO, 10).await.map_err(told)? {
+                flow.give_back(degraded).await.map_err(told)?;
+            }
+        }
+        Action::Repair => assert_no_breach(&flow.repair(first, false).await.map_err(told)?.report),
     }
     Ok(None)
+}
+
+/// An audit is exact, whoever acts or has died meanwhile: nothing that the service does is a breach.
+fn assert_no_breach(report: &AuditReport) {
+    if let Audited::Compared(comparison) = &report.audited {
+        assert!(comparison.findings.is_empty(), "{comparison:?}");
+    }
+    assert!(report.ledger.is_none_or(|check| check.difference() == 0), "{report:?}");
 }
 
 fn told(error: impl std::fmt::Display) -> String {

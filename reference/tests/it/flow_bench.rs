@@ -223,14 +223,15 @@ pub(crate) struct Workers {
 impl Workers {
     /// Workers of which the resolver leaves locks alone that are younger than `grace`.
     pub(crate) fn start(flow: &Flow, grace: Duration) -> Self {
-        let settings = WorkerSettings {
-            poll: (Duration::from_millis(5), Duration::from_millis(20)),
-            resolver_grace: grace,
-            resolver_pause: Duration::from_millis(20),
-            audit_every: Duration::from_millis(50),
-            delta_lease: Duration::from_millis(300),
-            ..WorkerSettings::default()
-        };
+        Self::with(flow, WorkerSettings { resolver_grace: grace, audit_every: Duration::from_millis(50), ..hurried() })
+    }
+
+    /// Workers that give items back to Redis after `return_after`.
+    pub(crate) fn returning(flow: &Flow, return_after: Duration) -> Self {
+        Self::with(flow, WorkerSettings { resolver_grace: Duration::from_millis(200), return_after, ..hurried() })
+    }
+
+    fn with(flow: &Flow, settings: WorkerSettings) -> Self {
         let stop = CancellationToken::new();
         Self { tasks: workers::start(flow, &settings, &stop), stop }
     }
@@ -241,6 +242,15 @@ impl Workers {
         while let Some(ended) = self.tasks.join_next().await {
             ended.unwrap();
         }
+    }
+}
+
+fn hurried() -> WorkerSettings {
+    WorkerSettings {
+        poll: (Duration::from_millis(5), Duration::from_millis(20)),
+        resolver_pause: Duration::from_millis(20),
+        delta_lease: Duration::from_millis(300),
+        ..WorkerSettings::default()
     }
 }
 

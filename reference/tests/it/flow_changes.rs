@@ -10,7 +10,7 @@ use reference::ledger::Mode;
 
 use crate::flow_bench::{FlowBench, Workers, request};
 use crate::ledger_bench::{change, restock};
-use crate::lossy_relay::{Cut, LossyRelay, address};
+use crate::lossy_relay::{Cut, LossyRelay};
 use crate::support::fresh_item;
 
 fn cut(id: &str, item: Item, units: i64) -> StockChange {
@@ -154,7 +154,7 @@ async fn a_change_whose_commit_lost_its_reply_is_booked_once() {
         for kind in [ChangeKind::Restock, ChangeKind::Cut, ChangeKind::Hold] {
             let bench = FlowBench::new().await;
             let item = bench.item(10).await;
-            let relay = LossyRelay::start(address(&bench.sql.url)).await;
+            let relay = LossyRelay::before(&bench.sql.url).await;
             let flow = bench.through(&bench.redis_url, &relay.url(&bench.sql.url)).await;
             relay.arm(lost);
             let wanted = change("c", item, kind, 4);

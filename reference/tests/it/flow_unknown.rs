@@ -9,14 +9,14 @@ use reference::stock::PreDeduct;
 use crate::flow_bench::{FlowBench, Workers, request};
 use crate::flow_gate::Gate;
 use crate::ledger_bench::id;
-use crate::lossy_relay::{Cut, LossyRelay, address};
+use crate::lossy_relay::{Cut, LossyRelay};
 use crate::stock_fixture::until;
 
 #[tokio::test]
 async fn an_order_whose_commit_lost_its_reply_is_answered_from_its_row() {
     let bench = FlowBench::new().await;
     let item = bench.item(10).await;
-    let relay = LossyRelay::start(address(&bench.sql.url)).await;
+    let relay = LossyRelay::before(&bench.sql.url).await;
     let flow = bench.through(&bench.redis_url, &relay.url(&bench.sql.url)).await;
     relay.arm(Cut::After);
     let created = flow.create(request("o", &[(item, 3)]), false).await;
@@ -49,7 +49,7 @@ async fn an_order_that_nobody_can_answer_for_is_unknown_and_its_repeat_tells() {
 async fn an_order_whose_commit_never_arrived_is_fenced_and_its_units_are_back_at_once() {
     let bench = FlowBench::new().await;
     let item = bench.item(10).await;
-    let relay = LossyRelay::start(address(&bench.sql.url)).await;
+    let relay = LossyRelay::before(&bench.sql.url).await;
     let flow = bench.through(&bench.redis_url, &relay.url(&bench.sql.url)).await;
     relay.arm(Cut::Before);
     assert_eq!(flow.create(request("o", &[(item, 3)]), false).await, Err(Refusal::Fenced));
@@ -63,7 +63,7 @@ async fn an_order_whose_commit_never_arrived_is_fenced_and_its_units_are_back_at
 async fn a_cancel_whose_commit_lost_its_reply_brings_the_units_back_once() {
     let bench = FlowBench::new().await;
     let item = bench.item(10).await;
-    let relay = LossyRelay::start(address(&bench.sql.url)).await;
+    let relay = LossyRelay::before(&bench.sql.url).await;
     let flow = bench.through(&bench.redis_url, &relay.url(&bench.sql.url)).await;
     for (order, cut) in [("before", Cut::Before), ("after", Cut::After)] {
         bench.ordered(order, &[(item, 3)]).await;

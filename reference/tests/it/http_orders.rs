@@ -4,7 +4,7 @@ use reference::ledger::{Ledger, Mode, Rebuilt};
 use serde_json::json;
 
 use crate::http_bench::{Service, line, none, order};
-use crate::ledger_bench::{rebuild_request, settings};
+use crate::ledger_bench::{connect, rebuild_request, settings};
 use crate::stock_fixture::until;
 use crate::support::fresh_item;
 
@@ -112,6 +112,19 @@ async fn an_unpaid_order_expires() {
     until("it expires", async || service.get("/orders/o").await.json()["status"] == "EXPIRED").await;
     assert_eq!(service.post("/orders/o/pay").await.error(), none(409, "cancelled"));
     until("its units are on sale again", async || service.left(item).await == 10).await;
+}
+
+#[tokio::test]
+async fn an_order_has_half_an_hour_to_be_paid_unless_told_otherwise() {
+    for (flags, seconds) in [(&[][..], 1_800), (&["--order-ttl-ms=86400000"], 86_400)] {
+        let service = Service::with(flags).await;
+        let item = service.item(10).await;
+        assert_eq!(service.create(&order("o", item, 1)).await.status, 201);
+        let mut sql = connect(&service.mysql_url).await;
+        let look = "SELECT TIMESTAMPDIFF(SECOND, created_at, expire_at) FROM orders";
+        let row = sqlx::raw_sql(look).fetch_one(&mut sql).await.unwrap();
+        assert_eq!(sqlx::Row::get::<i64, _>(&row, 0), seconds);
+    }
 }
 
 #[tokio::test]

@@ -29,6 +29,20 @@ async fn three_workers_deduct_five_hundred_orders_exactly_once() {
 }
 
 #[tokio::test]
+async fn one_batch_moves_each_balance_by_one_update_however_many_orders_it_holds() {
+    let bench = Bench::new().await;
+    let (one, two) = (bench.item(1000).await, bench.item(1000).await);
+    let cart = |at: u64| order(&format!("o-{at}"), &[(one, 1, token(1, at)), (two, 2, token(1, at))]);
+    join_all((0..60).map(|at| bench.write(cart(at)))).await;
+    // Each UPDATE of a balance counts its version up.
+    let updates = async || bench.int("SELECT CAST(SUM(version) AS SIGNED) FROM inventory").await;
+    let before = updates().await;
+    assert_eq!(bench.ledger.deduct_batch(200).await.unwrap().settled.len(), 120);
+    assert_eq!(updates().await - before, 2);
+    assert_eq!((bench.balance(one).await.current, bench.balance(two).await.current), (940, 880));
+}
+
+#[tokio::test]
 async fn a_deduct_delivered_again_is_success_and_moves_nothing() {
     let bench = Bench::new().await;
     let item = bench.item(10).await;

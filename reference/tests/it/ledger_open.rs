@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use harness::stack::stores::{Stores, StoresSpec};
 use reference::ledger::{Ledger, LedgerError, LedgerSettings, Restocked};
 
 use crate::ledger_bench::{Bench, connect, execute, fresh_url, settings};
@@ -35,6 +36,17 @@ async fn a_server_that_parses_locks_without_locking_is_refused_by_name() {
     let refused = Ledger::open(LedgerSettings { self_test: true, ..settings(&url) }).await.unwrap_err();
     assert_eq!(refused, LedgerError::Unsuitable("LOCK IN SHARE MODE does not block FOR UPDATE".into()));
     Ledger::open(settings(&url)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_whose_binary_log_is_unsafe_with_skip_locked_is_refused_by_name() {
+    let mysql_args = ["--log-bin=binlog", "--server-id=1", "--binlog-format=STATEMENT"].map(String::from).into();
+    let stores = Stores::start(StoresSpec { mysql_args, ..StoresSpec::default() }).await.unwrap();
+    let refused = Ledger::open(settings(&stores.mysql_url("shop"))).await.unwrap_err();
+    assert!(matches!(&refused, LedgerError::Unsuitable(why) if why.starts_with("binlog_format is STATEMENT")), "{refused:?}");
+    execute(&mut connect(&stores.mysql_url("mysql")).await, "SET GLOBAL binlog_format = 'ROW'").await;
+    Ledger::open(settings(&stores.mysql_url("shop"))).await.unwrap().close().await;
+    stores.stop().await.unwrap();
 }
 
 #[tokio::test]

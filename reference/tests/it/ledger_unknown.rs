@@ -6,11 +6,11 @@ use reference::domain::{Epoch, OrderStatus};
 use reference::ledger::{Changed, Ledger, Mode, Rebuilt, StockChanged, Undo, Written};
 
 use crate::ledger_bench::{Bench, id, numbered, rebuild_request, restock, settings};
-use crate::lossy_relay::{Cut, LossyRelay, address};
+use crate::lossy_relay::{Cut, LossyRelay};
 
 /// A ledger whose commits can be cut, beside one that sees the truth.
 async fn through_relay(bench: &Bench) -> (Ledger, LossyRelay) {
-    let relay = LossyRelay::start(address(&bench.url)).await;
+    let relay = LossyRelay::before(&bench.url).await;
     let ledger = Ledger::open(settings(&relay.url(&bench.url))).await.unwrap();
     (ledger, relay)
 }

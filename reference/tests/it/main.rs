@@ -1,6 +1,7 @@
 //! Tests against real servers, which they start themselves.
 
 mod alert_rules;
+mod documents;
 mod flow_actions;
 mod flow_bench;
 mod flow_carts;
@@ -48,6 +49,8 @@ mod outage_program;
 mod outage_rebuild;
 mod outage_redis;
 mod outage_rolling;
+mod outage_use_cases;
+mod relay;
 mod stock_arguments;
 mod stock_connection;
 mod stock_fixture;

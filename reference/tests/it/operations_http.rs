@@ -277,8 +277,8 @@ async fn a_process_without_an_admin_token_does_not_start_and_says_why() {
         (None, None, empty),
         (Some(""), None, empty),
         (Some(" \t"), None, empty),
-        (Some("of-the-environment"), Some(&blank), empty),
-        (Some("of-the-environment"), Some(&absent), "read admin token from"),
+        (Some("of-the-environment"), Some(&blank), "admin token: "),
+        (Some("of-the-environment"), Some(&absent), "admin token: read "),
     ] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_reservation-service"));
         program.args(["--redis-url=redis://127.0.0.1:1/", "--mysql-url=mysql://nobody@127.0.0.1:1/none"]).args(flag);
@@ -290,6 +290,51 @@ async fn a_process_without_an_admin_token_does_not_start_and_says_why() {
         assert!(!said.contains("of-the-environment"), "{said}");
     }
     std::fs::remove_file(&file).unwrap();
+}
+
+/// What the program says that is started with these words, and that must end by itself.
+async fn said(arguments: Vec<String>) -> String {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_reservation-service"));
+    program.args(arguments).env("HOLDFAST_ADMIN_TOKEN", TOKEN).env_remove("HOLDFAST_REDIS_URL").env_remove("HOLDFAST_MYSQL_URL");
+    let run = tokio::task::spawn_blocking(move || program.output().unwrap());
+    let output = tokio::time::timeout(std::time::Duration::from_secs(30), run).await.unwrap().unwrap();
+    assert!(!output.status.success(), "it must not start");
+    [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat()
+}
+
+#[tokio::test]
+async fn a_password_on_the_command_line_is_refused_and_one_in_a_file_is_used() {
+    for (redis, mysql, flag, variable) in [
+        ("redis://:Sesame@127.0.0.1:1/", "mysql://u@127.0.0.1:1/d", "--redis-url", "HOLDFAST_REDIS_URL"),
+        ("redis://127.0.0.1:1/", "mysql://u:Sesame@127.0.0.1:1/d", "--mysql-url", "HOLDFAST_MYSQL_URL"),
+    ] {
+        let said = said(vec![format!("--redis-url={redis}"), format!("--mysql-url={mysql}")]).await;
+        assert!(said.contains(&format!("{flag} holds a password")) && said.contains(variable), "{said}");
+        assert!(!said.contains("Sesame"), "{said}");
+    }
+    let usage = said(vec!["--redis-url=redis://127.0.0.1:1/".to_owned()]).await;
+    assert!(usage.contains("--mysql-url"), "what is missing is named: {usage}");
+
+    let redis = OwnRedis::start(&[]).await;
+    let mut plain = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
+    redis::cmd("CONFIG").arg(&["SET", "requirepass", "Redis-Sesame-1"]).exec(&mut plain).unwrap();
+    let files = ["redis", "mysql"].map(|store| std::env::temp_dir().join(format!("holdfast-{store}-{}", fresh_database())));
+    std::fs::write(&files[0], format!("redis://:Redis-Sesame-1@127.0.0.1:{}/\n", redis.port)).unwrap();
+    std::fs::write(&files[1], format!("{}\n", stores().await.mysql_url(&fresh_database()))).unwrap();
+    let [redis_file, mysql_file] = ["redis", "mysql"].map(|store| format!("--{store}-url-file="));
+    let flags = [format!("{redis_file}{}", files[0].display()), format!("{mysql_file}{}", files[1].display())];
+    let admin = free_port();
+    // The environment leads nowhere: the files go before it.
+    let works = Loud::start("redis://127.0.0.1:1/", "mysql://u@127.0.0.1:1/d", admin, &flags.each_ref().map(String::as_str));
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], admin));
+    until("it serves", async || {
+        tokio::net::TcpStream::connect(address).await.is_ok() && get(address, "/health/ready").await.status == 200
+    })
+    .await;
+    assert!(!works.text().contains("Sesame"));
+    let absent = said(vec![flags[0].clone(), format!("{mysql_file}{}.absent", files[1].display())]).await;
+    assert!(absent.contains("mysql url: read "), "{absent}");
+    files.into_iter().for_each(|file| std::fs::remove_file(file).unwrap());
 }
 
 #[tokio::test]

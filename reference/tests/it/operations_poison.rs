@@ -70,6 +70,18 @@ async fn resolving_one_order_looks_first_and_settles_once() {
 }
 
 #[tokio::test]
+async fn an_order_is_not_said_to_hold_nothing_where_not_every_lock_was_looked_at() {
+    let bench = FlowBench::new().await;
+    let item = bench.item(10).await;
+    let (redis, newest) = (bench.redis.of(item), 30_000);
+    let fill = format!("for at = 1, {newest} do redis.call('ZADD', KEYS[1], at, 'o-' .. at .. '|1:' .. at .. '|1') end");
+    let () = redis.words(&["EVAL", &fill, "1", &redis.key("lock")]).await.unwrap();
+    assert_eq!(bench.probe(item).await.lock_count, newest);
+    let looked = bench.flow.resolve_order(&id(&format!("o-{newest}")), true).await;
+    assert!(matches!(&looked, Err(Refusal::NotAdmitted(why)) if why.contains("30000 locks")), "{looked:?}");
+}
+
+#[tokio::test]
 async fn a_repair_brings_the_counter_up_and_a_second_one_finds_nothing_to_do() {
     let bench = FlowBench::on_own_redis().await;
     let item = bench.item(10).await;

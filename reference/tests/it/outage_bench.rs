@@ -11,9 +11,7 @@ use reference::flow::{Created, Flow, FlowSettings, RedisDown, Refusal};
 use reference::ledger::{EpochState, Ledger};
 use reference::metrics::Metrics;
 use reference::stock::{Stock, StockSettings};
-use reference::workers::{self, WorkerSettings};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::flow_bench::{FlowBench, forgetful, request};
 use crate::ledger_bench::settings;
@@ -36,34 +34,6 @@ pub(crate) async fn process(redis_url: &str, mysql_url: &str, flow: FlowSettings
 /// Epoch and mode of an item, as MySQL holds them.
 pub(crate) async fn state(bench: &FlowBench, item: Item) -> EpochState {
     bench.sql.ledger.epoch(item).await.unwrap().unwrap()
-}
-
-/// Workers that poll often and give items back after `return_after`.
-pub(crate) struct Crew {
-    stop: CancellationToken,
-    tasks: JoinSet<()>,
-}
-
-impl Crew {
-    pub(crate) fn start(flow: &Flow, return_after: Duration) -> Self {
-        let settings = WorkerSettings {
-            poll: (Duration::from_millis(5), Duration::from_millis(20)),
-            resolver_grace: Duration::from_millis(200),
-            resolver_pause: Duration::from_millis(50),
-            delta_lease: Duration::from_millis(300),
-            return_after,
-            ..WorkerSettings::default()
-        };
-        let stop = CancellationToken::new();
-        Self { tasks: workers::start(flow, &settings, &stop), stop }
-    }
-
-    pub(crate) async fn stop(mut self) {
-        self.stop.cancel();
-        while let Some(ended) = self.tasks.join_next().await {
-            ended.unwrap();
-        }
-    }
 }
 
 /// Buyers who order one unit at a time, each order until it has an answer that counts, until they are told to stop.

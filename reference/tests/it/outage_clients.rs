@@ -2,15 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use crate::http_bench::{Service, exchange, get, none, order, post, read_reply};
 use crate::ledger_bench::fresh_url;
 use crate::outage_program::Program;
+use crate::stock_fixture::{OwnRedis, until};
 use crate::support::{fresh_item, stores};
 
 const HEAD: &str =
@@ -121,6 +124,87 @@ fn descriptors() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     line.split_whitespace().nth(3).and_then(|soft| soft.parse().ok()).unwrap_or(1_000_000)
+}
+
+/// Connections that send nothing.
+async fn silent(address: SocketAddr, count: usize) -> Vec<TcpStream> {
+    let mut streams = Vec::with_capacity(count);
+    for _ in 0..count {
+        streams.push(TcpStream::connect(address).await.unwrap());
+    }
+    streams
+}
+
+#[tokio::test]
+async fn more_connections_are_served_than_a_process_may_have_by_habit() {
+    let program = Program::start_behind("ulimit -Sn 300", &stores().await.redis_url(), &fresh_url().await).await;
+    let item = fresh_item();
+    assert_eq!(program.open(item, 10).await.status, 201);
+    let idle = silent(program.public, 1_000).await;
+    let reply = exchange(program.public, &post("/orders", &order("o", item, 1).to_string())).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    drop(idle);
+}
+
+#[tokio::test]
+async fn clients_that_take_every_place_leave_descriptors_for_the_stores() {
+    let redis = OwnRedis::start(&[]).await;
+    let program = Program::start_behind("ulimit -n 400", &redis.url(), &fresh_url().await).await;
+    let item = fresh_item();
+    assert_eq!(program.open(item, 10).await.status, 201);
+    // One client came before the crowd and stays connected.
+    let mut early = TcpStream::connect(program.public).await.unwrap();
+    let mut ask = async |id: &str| {
+        let body = order(id, item, 1).to_string();
+        let head = format!(
+            "POST /orders HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        early.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        one_reply(&mut early).await
+    };
+    assert_eq!(ask("before").await, 201);
+    // More than fit into places and backlog: those that come last wait for their connection.
+    let mut crowd = JoinSet::new();
+    for _ in 0..600 {
+        crowd.spawn(silent(program.public, 1));
+    }
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", program.id())).unwrap().count();
+    until("the places are taken", async || open() > 120).await;
+    let (mut before, mut same) = (0, 0);
+    while same < 20 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        (before, same) = if open() == before { (before, same + 1) } else { (open(), 0) };
+    }
+    let mut raw = redis::Client::open(redis.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let kill = ["KILL", "TYPE", "normal", "SKIPME", "yes"];
+    let killed: i64 = redis::cmd("CLIENT").arg(&kill).query_async(&mut raw).await.unwrap();
+    assert!(killed > 0, "its links to redis are cut");
+    let mut answers = Vec::new();
+    // Idle clients are sent away after half a minute; until then it must have reached redis again.
+    let again = async {
+        for at in 0.. {
+            answers.push(ask(&format!("after-{at}")).await);
+            if answers.last() == Some(&201) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let reached = tokio::time::timeout(Duration::from_secs(15), again).await;
+    assert!(reached.is_ok(), "{answers:?}");
+}
+
+/// Status of the next reply on a connection that is kept.
+async fn one_reply(stream: &mut TcpStream) -> u16 {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        bytes.push(stream.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(bytes).unwrap().to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+    stream.read_exact(&mut vec![0; length]).await.unwrap();
+    head.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 #[tokio::test]

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
-use crate::lossy_relay::address;
+use crate::relay::{Harm, Link, address, listen, own_port, through};
 use crate::stock_fixture::until;
 
 /// Longer than the patience of a flow under test.
@@ -54,26 +54,14 @@ pub(crate) struct Cutter {
 impl Cutter {
     /// A relay to the store of this URL that spoils nothing yet.
     pub(crate) async fn before(url: &str, language: Language) -> Self {
-        let upstream = address(url.trim_start_matches("redis://"));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let (listener, port) = own_port().await;
         let plan = Arc::new(Plan {
             language,
             countdown: AtomicU32::new(0),
             moment: Mutex::new(Moment::Before),
             spoiling: AtomicU32::new(0),
         });
-        let shared = Arc::clone(&plan);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let (upstream, plan) = (upstream.clone(), Arc::clone(&shared));
-                tokio::spawn(async move {
-                    let server = TcpStream::connect(upstream).await.unwrap();
-                    // A link that ends is what this is for.
-                    let _ = relay(client, server, &plan).await;
-                });
-            }
-        });
+        tokio::spawn(listen(listener, address(url), Arc::clone(&plan)));
         Self { port, plan }
     }
 
@@ -95,9 +83,7 @@ impl Cutter {
 
     /// The URL with this relay in place of the server.
     pub(crate) fn url(&self, url: &str) -> String {
-        let (before, rest) = url.rsplit_once(':').unwrap();
-        let (_, path) = rest.split_once('/').unwrap();
-        format!("{before}:{}/{path}", self.port)
+        through(url, self.port)
     }
 }
 
@@ -142,42 +128,28 @@ fn redis_length(bytes: &[u8]) -> Option<usize> {
     Some(at)
 }
 
-async fn relay(mut client: TcpStream, mut server: TcpStream, plan: &Plan) -> io::Result<()> {
-    let (mut from_client, mut from_server, mut waiting) = (vec![0; 65_536], vec![0; 65_536], Vec::new());
-    loop {
-        tokio::select! {
-            read = client.read(&mut from_client) => {
-                let sent = &from_client[..read?];
-                if sent.is_empty() {
-                    return Ok(());
-                }
-                waiting.extend_from_slice(sent);
-                while let Some(length) = plan.length(&waiting) {
-                    let request: Vec<u8> = waiting.drain(..length).collect();
-                    match plan.fate(&request) {
-                        None => server.write_all(&request).await?,
-                        Some(moment) => {
-                            plan.spoiling.fetch_add(1, Ordering::SeqCst);
-                            let spoilt = spoil(&request, moment, client, server).await;
-                            plan.spoiling.fetch_sub(1, Ordering::SeqCst);
-                            return spoilt;
-                        }
-                    }
-                }
-            }
-            read = server.read(&mut from_server) => {
-                let sent = &from_server[..read?];
-                if sent.is_empty() {
-                    return Ok(());
-                }
-                client.write_all(sent).await?;
-            }
+impl Harm for Plan {
+    /// What was sent and is not yet a whole request.
+    type Memory = Vec<u8>;
+
+    async fn deal(&self, waiting: &mut Vec<u8>, sent: &[u8], server: &mut TcpStream) -> io::Result<Link> {
+        waiting.extend_from_slice(sent);
+        while let Some(length) = self.length(waiting) {
+            let request: Vec<u8> = waiting.drain(..length).collect();
+            let Some(moment) = self.fate(&request) else {
+                server.write_all(&request).await?;
+                continue;
+            };
+            self.spoiling.fetch_add(1, Ordering::SeqCst);
+            let spoilt = spoil(&request, moment, server).await;
+            self.spoiling.fetch_sub(1, Ordering::SeqCst);
+            return spoilt.map(|()| Link::Ends);
         }
+        Ok(Link::GoesOn)
     }
 }
 
-/// Both links end with it.
-async fn spoil(request: &[u8], moment: Moment, client: TcpStream, mut server: TcpStream) -> io::Result<()> {
+async fn spoil(request: &[u8], moment: Moment, server: &mut TcpStream) -> io::Result<()> {
     match moment {
         Moment::Before => {}
         Moment::During => server.write_all(&request[..request.len() / 2]).await?,
@@ -192,6 +164,5 @@ async fn spoil(request: &[u8], moment: Moment, client: TcpStream, mut server: Tc
             server.read_u8().await?;
         }
     }
-    drop(client);
     Ok(())
 }

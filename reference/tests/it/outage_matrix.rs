@@ -4,197 +4,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
-use reference::domain::{ChangeKind, Item, OrderStatus, UserLimit};
-use reference::flow::{Created, Delivery, Flow, RedisDown, Refusal};
+use reference::flow::{Created, RedisDown, Refusal};
 use reference::ledger::Mode;
 
 use crate::flow_bench::{FlowBench, request};
-use crate::ledger_bench::{change, id};
-use crate::outage_bench::{process, state, when_redis_is_down};
+use crate::outage_bench::{process, when_redis_is_down};
 use crate::outage_cutter::{Cutter, Language, Moment};
+use crate::outage_use_cases::{Case, SUPPLY, Told, UseCase};
+use crate::support::fresh_item;
 
-/// Units that every item opens with.
-const SUPPLY: u64 = 20;
 /// No use case makes more requests than this to one store.
 const REQUESTS_MAX: u32 = 40;
-
-/// What a use case is tried on.
-struct Case {
-    item: Item,
-    other: Item,
-    order: String,
-}
-
-/// What the client was told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Told {
-    Done,
-    NotDone(Refusal),
-    Unknown,
-}
-
-impl Told {
-    fn of<T>(result: Result<T, Refusal>) -> Self {
-        match result {
-            Ok(_) => Self::Done,
-            Err(Refusal::Unknown(_)) => Self::Unknown,
-            Err(refusal) => Self::NotDone(refusal),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum UseCase {
-    Create,
-    Cart,
-    Pay,
-    Cancel,
-    CancelUnknown,
-    Refund,
-    Resolve,
-    Deduct,
-    Deliver,
-    Rebuild,
-    ToDatabase,
-    FromDatabase,
-    Strict,
-    Expire,
-    Restock,
-    Cut,
-    Hold,
-    Limit,
-    Limited,
-    Audit,
-    Reopen,
-    GiveBack,
-}
-
-impl UseCase {
-    /// Brings the case to where the use case begins, with stores that work.
-    async fn prepare(self, bench: &FlowBench, case: &Case) {
-        let order = id(&case.order);
-        match self {
-            Self::Pay | Self::Cancel | Self::Refund | Self::Deduct | Self::Deliver | Self::Expire => {
-                bench.ordered(&case.order, &[(case.item, 3)]).await;
-                match self {
-                    Self::Refund => bench.flow.pay(&order).await.unwrap(),
-                    Self::Deliver => drop(bench.flow.cancel(&order).await.unwrap()),
-                    Self::Expire => bench.let_expire(&case.order).await,
-                    _ => {}
-                }
-            }
-            Self::Resolve => drop(bench.redis.of(case.item).pre_deduct(&case.order, 3).await),
-            Self::FromDatabase => drop(bench.flow.rebuild(case.item, Some(Mode::Db), "test").await.unwrap()),
-            Self::Strict => drop(bench.flow.rebuild(case.item, Some(Mode::Strict), "test").await.unwrap()),
-            Self::Limit | Self::Limited => bench.flow.set_user_limit(case.item, limit(4)).await.unwrap(),
-            Self::Audit => {
-                let redis = bench.redis.of(case.item);
-                let _: i64 = redis.raw(&format!("INCRBY {} 2", redis.key("stock"))).await;
-                let _: i64 = redis.raw(&format!("HINCRBY {} avail 2", redis.key("meta"))).await;
-            }
-            Self::Reopen => drop(bench.flow.rebuild(case.item, Some(Mode::Closed), "test").await.unwrap()),
-            Self::GiveBack => drop(bench.sql.ledger.degrade(case.item, state(bench, case.item).await.epoch).await.unwrap()),
-            Self::Create | Self::Cart | Self::CancelUnknown | Self::Rebuild | Self::ToDatabase => {}
-            Self::Restock | Self::Cut | Self::Hold => {}
-        }
-    }
-
-    async fn run(self, flow: &Flow, case: &Case) -> Told {
-        let order = id(&case.order);
-        match self {
-            Self::Create | Self::Strict | Self::Limited => {
-                Told::of(flow.create(request(&case.order, &[(case.item, 3)]), false).await)
-            }
-            Self::Cart => Told::of(flow.create(request(&case.order, &[(case.item, 3), (case.other, 2)]), false).await),
-            Self::Pay => Told::of(flow.pay(&order).await),
-            Self::Cancel | Self::CancelUnknown => Told::of(flow.cancel(&order).await),
-            Self::Refund => Told::of(flow.refund(&order).await),
-            Self::Resolve => Told::of(settle(flow, case.item).await),
-            Self::Deduct => Told::of(deduct(flow).await),
-            Self::Deliver => Told::of(deliver(flow).await),
-            Self::Rebuild => Told::of(flow.rebuild(case.item, None, "test").await),
-            Self::ToDatabase => Told::of(flow.rebuild(case.item, Some(Mode::Db), "test").await),
-            Self::FromDatabase => Told::of(flow.rebuild(case.item, Some(Mode::Redis), "test").await),
-            Self::Expire => Told::of(flow.expire(&order).await),
-            Self::Restock => Told::of(flow.change_stock(&change(&case.order, case.item, ChangeKind::Restock, 2)).await),
-            Self::Cut => Told::of(flow.change_stock(&change(&case.order, case.item, ChangeKind::Cut, 2)).await),
-            Self::Hold => Told::of(flow.change_stock(&change(&case.order, case.item, ChangeKind::Hold, 2)).await),
-            Self::Limit => Told::of(flow.set_user_limit(case.item, limit(3)).await),
-            Self::Audit => Told::of(flow.audit(case.item, true).await),
-            Self::Reopen => Told::of(flow.change_mode(case.item, Mode::Redis).await),
-            Self::GiveBack => Told::of(give_back(flow, case.item).await),
-        }
-    }
-
-    /// What it changes for good about the units that orders and counter hold together.
-    const fn adds(self) -> i64 {
-        match self {
-            Self::Restock => 2,
-            Self::Cut | Self::Hold => -2,
-            _ => 0,
-        }
-    }
-
-    /// Whether it has had its effect, as MySQL knows it; `None` where the client is told nothing that could be wrong.
-    async fn stands(self, bench: &FlowBench, case: &Case) -> Option<bool> {
-        let stored = bench.sql.ledger.order(&id(&case.order)).await.unwrap();
-        let status = stored.map(|order| order.status);
-        match self {
-            Self::Create | Self::Cart | Self::Strict | Self::Limited => Some(status == Some(OrderStatus::Created)),
-            Self::Pay => Some(status == Some(OrderStatus::Paid)),
-            Self::Cancel => Some(status == Some(OrderStatus::Cancelled)),
-            Self::CancelUnknown => Some(status == Some(OrderStatus::Fenced)),
-            Self::Refund => Some(status == Some(OrderStatus::Refunded)),
-            Self::Expire => Some(status == Some(OrderStatus::Expired)),
-            Self::ToDatabase => Some(bench.balance(case.item).await.epoch.mode == Mode::Db),
-            Self::Reopen => Some(bench.balance(case.item).await.epoch.mode == Mode::Redis),
-            Self::Limit => Some(bench.flow.user_limit(case.item).await == Ok(limit(3))),
-            Self::Restock | Self::Cut | Self::Hold => {
-                let booked = format!("SELECT COUNT(*) FROM stock_changes WHERE change_id = '{}'", case.order);
-                Some(bench.sql.int(&booked).await == 1)
-            }
-            Self::Resolve | Self::Deduct | Self::Deliver | Self::Rebuild | Self::FromDatabase | Self::Audit | Self::GiveBack => {
-                None
-            }
-        }
-    }
-}
-
-fn limit(units: i64) -> UserLimit {
-    UserLimit::new(units).unwrap()
-}
-
-async fn give_back(flow: &Flow, item: Item) -> Result<(), Refusal> {
-    for degraded in flow.ledger().degraded(Duration::ZERO, 100).await? {
-        if degraded.item == item {
-            flow.give_back(degraded).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn settle(flow: &Flow, item: Item) -> Result<u64, Refusal> {
-    let probe = flow.stock().probe(item, Duration::ZERO, None, &[]).await?;
-    Ok(flow.settle(item, probe.epoch, &probe.locks).await?)
-}
-
-async fn deduct(flow: &Flow) -> Result<(), Refusal> {
-    for sale in flow.ledger().deduct_batch(100).await?.settled {
-        let member = reference::domain::Member { order: sale.order, token: sale.token, quantity: sale.quantity };
-        flow.confirm_quietly(sale.item, sale.token.epoch, &[member]).await;
-    }
-    Ok(())
-}
-
-async fn deliver(flow: &Flow) -> Result<(), Refusal> {
-    let events = flow.ledger().claim_deltas(100, Duration::from_millis(100)).await?;
-    let delivered = flow.deliver(&events).await;
-    let done = events.iter().zip(delivered).filter(|(_, delivery)| *delivery == Delivery::Done);
-    flow.ledger().finish_deltas(&done.map(|(event, _)| event.id).collect::<Vec<_>>()).await?;
-    Ok(())
-}
 
 /// Spoils request after request of the use case to one store, until it makes no more. How many it made.
 async fn spoil_each(bench: &FlowBench, use_case: UseCase, language: Language, moment: Moment) -> u32 {
@@ -206,7 +27,8 @@ async fn spoil_each(bench: &FlowBench, use_case: UseCase, language: Language, mo
             Language::Redis => process(&cutter.url(redis), mysql, when_redis_is_down(RedisDown::FailFast)).await,
             Language::MySql => process(redis, &cutter.url(mysql), when_redis_is_down(RedisDown::FailFast)).await,
         };
-        let (item, other) = (bench.item(SUPPLY).await, bench.item(SUPPLY).await);
+        let item = if use_case == UseCase::Open { fresh_item() } else { bench.item(SUPPLY).await };
+        let other = bench.item(SUPPLY).await;
         let case = Case { item, other, order: format!("o-{}", item.sku) };
         let told = format!("{use_case:?}, request {nth} to {language:?}, {moment:?}");
         use_case.prepare(bench, &case).await;
@@ -215,7 +37,7 @@ async fn spoil_each(bench: &FlowBench, use_case: UseCase, language: Language, mo
         let spoilt = cutter.disarm();
         check_told(bench, use_case, &case, &answer, &told).await;
         if !spoilt {
-            assert_eq!(answer, Told::Done, "{told}: nothing was spoilt");
+            assert_eq!(answer, use_case.expects(&case), "{told}: nothing was spoilt");
         }
         cutter.settled().await;
         let mut again = use_case.run(&flow, &case).await;
@@ -223,9 +45,8 @@ async fn spoil_each(bench: &FlowBench, use_case: UseCase, language: Language, mo
             // The link of the late one was lost with it.
             again = use_case.run(&flow, &case).await;
         }
-        let spent = matches!(use_case, UseCase::Create | UseCase::Cart | UseCase::Strict | UseCase::Limited)
-            && again == Told::NotDone(Refusal::Fenced);
-        assert!(again == Told::Done || spent, "{told}: first {answer:?}, then {again:?}");
+        let spent = use_case.may_spend_its_id() && again == Told::NotDone(Refusal::Fenced);
+        assert!(again == use_case.expects(&case) || spent, "{told}: first {answer:?}, then {again:?}");
         check_told(bench, use_case, &case, &again, &told).await;
         for (item, added) in [(item, use_case.adds()), (other, 0)] {
             // An item that MySQL admits has no counter to compare with.
@@ -305,6 +126,11 @@ tests! {
     auditing_a_counter_that_is_wrong: Audit, 2, 4..=11;
     reopening_a_closed_item: Reopen, 2, 4..=10;
     going_back_to_redis_after_an_outage: GiveBack, 2, 4..=10;
+    opening_an_item: Open, 2, 6..=20;
+    sending_an_order_again: Repeat, 1, 1..=6;
+    refusing_a_cart_of_which_a_part_was_taken: RefusedCart, 3, 3..=8;
+    refusing_an_order_over_its_limit: OverLimit, 2, 6..=20;
+    creating_an_order_that_mysql_admits: ByMySql, 1, 6..=20;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A process killed while it migrates: the next one finishes the work, wherever it had stopped.
+//! A process killed while it migrates: the next one finishes the work, wherever it had stopped. And programs of two versions on one database.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
@@ -6,7 +6,10 @@ use reference::ledger::{Ledger, LedgerError};
 use sqlx::Row as _;
 use sqlx::mysql::MySqlConnection;
 
+use crate::http_bench::{exchange, get, order, post};
 use crate::ledger_bench::{connect, execute, fresh_url, settings};
+use crate::outage_program::Program;
+use crate::stock_fixture::until;
 use crate::support::{fresh_item, stores};
 
 /// Version and text of every migration, in order.
@@ -82,15 +85,53 @@ async fn an_interrupted_migration_of_a_newer_program_is_told_with_what_to_do() {
     assert_eq!(refused, LedgerError::Unsuitable(told.to_owned()));
 }
 
+/// What the next version of the program would do at its start, while processes of this one go on.
+async fn migrate_like_a_newer_program(url: &str) {
+    let mut sql = connect(url).await;
+    for table in ["orders", "inventory_transactions", "outbox", "inventory_epoch", "inventory", "user_quota", "stock_changes"] {
+        execute(&mut sql, &format!("ALTER TABLE {table} ADD COLUMN added_later INT NOT NULL DEFAULT 0")).await;
+    }
+    let applied =
+        "INSERT INTO _sqlx_migrations SELECT 9999, 'newer', NOW(), TRUE, checksum, 0 FROM _sqlx_migrations WHERE version = 1";
+    execute(&mut sql, applied).await;
+}
+
+#[tokio::test]
+async fn processes_of_this_program_go_on_and_start_again_on_the_database_of_a_newer_one() {
+    let redis = stores().await.redis_url();
+    let url = fresh_url().await;
+    let mut program = Program::start(&redis, &url, &[]).await;
+    let item = fresh_item();
+    assert_eq!(program.open(item, 10).await.status, 201);
+    let buy = async |program: &Program, id: &str| {
+        let reply = exchange(program.public, &post("/orders", &order(id, item, 1).to_string())).await;
+        assert_eq!(reply.status, 201, "{id}: {reply:?}");
+    };
+    buy(&program, "before").await;
+    migrate_like_a_newer_program(&url).await;
+    buy(&program, "meanwhile").await;
+    // It died in the middle of the upgrade, or the upgrade is taken back.
+    program.kill();
+    program.again().await;
+    buy(&program, "after").await;
+    let cancelled = exchange(program.public, &post("/orders/after/cancel", "")).await;
+    assert_eq!(cancelled.status, 200, "{cancelled:?}");
+    let left = async || {
+        let path = format!("/stock/{}/{}/{}", item.store, item.product, item.sku);
+        get(program.public, &path).await.json()["available"].as_i64()
+    };
+    until("what was cancelled is for sale again", async || left().await == Some(8)).await;
+}
+
 #[tokio::test]
 async fn a_process_that_is_killed_while_it_migrates_keeps_nobody_from_starting() {
     let redis = stores().await.redis_url();
     let url = fresh_url().await;
     for pause in 0..12 {
-        let mut program = crate::outage_program::Program::launch(&redis, &url, &[]);
+        let mut program = Program::launch(&redis, &url, &[]);
         // The wait is what is tried: each process is killed at another point of its start.
         tokio::time::sleep(std::time::Duration::from_millis(10 * pause)).await;
         program.kill();
     }
-    crate::outage_program::Program::start(&redis, &url, &[]).await;
+    Program::start(&redis, &url, &[]).await;
 }

@@ -11,10 +11,10 @@ use reference::flow::{Created, Flow, Refusal};
 use reference::ledger::{Ledger, LedgerSettings};
 use reference::metrics::Metrics;
 
-use crate::flow_bench::{FlowBench, forgetful, request};
+use crate::flow_bench::{FlowBench, Workers, forgetful, request};
 use crate::flow_gate::Gate;
 use crate::ledger_bench::{connect, execute, settings};
-use crate::outage_bench::{Buyers, Crew};
+use crate::outage_bench::Buyers;
 use crate::stock_fixture::{Fixture, until};
 use crate::support::fresh_database;
 
@@ -51,7 +51,7 @@ async fn while_mysql_is_away_no_stock_is_taken_and_what_was_taken_comes_back() {
     let item = bench.item(20_000).await;
     let mut gate = Gate::before(&bench.sql.url).await;
     let flow = bench.through(&bench.redis_url, &gate.url(&bench.sql.url)).await;
-    let crew = Crew::start(&bench.flow, SOON);
+    let crew = Workers::returning(&bench.flow, SOON);
     gate.shut().await;
     let buyers = Buyers::start(&flow, item, "o", 8);
     until("the breaker refuses", async || flow.metrics().counted("create", "not_admitted") > 1_500).await;
@@ -203,6 +203,60 @@ async fn while_mysql_stands_still_a_bounded_number_waits_and_the_rest_is_refused
     let throttled = answers.iter().filter(|answer| **answer == Err(Refusal::Throttled)).count();
     assert_eq!((sold, throttled), (64, 436), "who had a seat is served, nobody else took stock");
     assert_eq!(redis.of(item).units().await, 100_000 - 65);
+    drop(flow);
+    stores.stop().await.unwrap();
+}
+
+/// A database of its own on this server, and the URL of a user who may do everything in it and nothing to the server.
+async fn database_of_a_plain_user(stores: &Stores) -> String {
+    let name = fresh_database();
+    let root = stores.mysql_url("mysql");
+    let (_, server) = root.rsplit_once('@').unwrap_or_else(|| root.split_once("//").unwrap());
+    let address = server.split('/').next().unwrap();
+    let create =
+        format!("CREATE DATABASE `{name}`; CREATE USER '{name}'@'%' IDENTIFIED BY 'pw'; GRANT ALL ON `{name}`.* TO '{name}'@'%'");
+    execute(&mut connect(&root).await, &create).await;
+    format!("mysql://{name}:pw@{address}/{name}")
+}
+
+#[tokio::test]
+async fn while_mysql_takes_no_writes_orders_are_refused_definitely_and_nothing_is_lost() {
+    let stores = own_stores().await;
+    let url = database_of_a_plain_user(&stores).await;
+    let redis = Fixture::on(stores.redis_url()).await;
+    let flow = Flow::new(redis.stock.clone(), Ledger::open(settings(&url)).await.unwrap(), Metrics::default(), forgetful());
+    let (item, supply) = (crate::support::fresh_item(), 100_000);
+    flow.open_item(item, supply).await.unwrap();
+    let crew = Workers::returning(&flow, SOON);
+    let buyers = Buyers::start(&flow, item, "o", 6);
+    until("orders are admitted", async || buyers.sold() > 20).await;
+    let mut server = connect(&stores.mysql_url("mysql")).await;
+    // What a failover does to the server that was the primary.
+    execute(&mut server, "SET GLOBAL read_only = ON").await;
+    until("the breaker refuses", async || flow.metrics().counted("create", "not_admitted") > 500).await;
+    let (sold, refused) = (buyers.sold(), buyers.refused());
+    let taken = flow.metrics().counted("pre_deduct", "taken");
+    until("many more are refused", async || buyers.refused() > refused + 500).await;
+    let taken = flow.metrics().counted("pre_deduct", "taken") - taken;
+    assert!(taken < 100, "{taken} reservations were made for a ledger that takes none");
+    let answer = flow.create(request("p", &[(item, 1)]), false).await;
+    assert!(matches!(answer, Err(Refusal::NotAdmitted(_))), "certainly without effect: {answer:?}");
+    assert_eq!(buyers.sold(), sold);
+    assert!(flow.metrics().counted("order_write", "failed") > 0, "which is what pages");
+    execute(&mut server, "SET GLOBAL read_only = OFF").await;
+    until("orders are admitted again", async || buyers.sold() > sold + 20).await;
+    let told = buyers.stop().await;
+    let mut look = connect(&url).await;
+    let mut live = async || -> u64 {
+        let count = "SELECT COUNT(*) FROM orders WHERE status = 'CREATED'";
+        let row = sqlx::raw_sql(count).fetch_one(&mut look).await.unwrap();
+        u64::try_from(sqlx::Row::get::<i64, _>(&row, 0)).unwrap()
+    };
+    let live = live().await;
+    assert!(told <= live, "{told} were told to stand and {live} do: a COMMIT under way at the change was perhaps refused");
+    let left = async || u64::try_from(redis.of(item).units().await).unwrap();
+    until("what was only reserved is back", async || left().await == supply - live).await;
+    crew.stop().await;
     drop(flow);
     stores.stop().await.unwrap();
 }

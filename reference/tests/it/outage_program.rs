@@ -21,8 +21,16 @@ pub(crate) struct Program {
     child: Child,
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
-    arguments: Vec<String>,
+    birth: Birth,
     token_file: PathBuf,
+}
+
+/// What a process is started with.
+struct Birth {
+    arguments: Vec<String>,
+    urls: [String; 2],
+    /// What a shell does to itself before it becomes the process.
+    before: String,
 }
 
 impl Program {
@@ -33,22 +41,34 @@ impl Program {
         program
     }
 
+    /// Starts a process that inherits what a shell did to itself by `before`, and waits until it is ready.
+    pub(crate) async fn start_behind(before: &str, redis_url: &str, mysql_url: &str) -> Self {
+        let mut program = Self::launch_behind(before, redis_url, mysql_url, &[]);
+        program.ready().await;
+        program
+    }
+
     /// Starts a process.
     pub(crate) fn launch(redis_url: &str, mysql_url: &str, further: &[&str]) -> Self {
+        Self::launch_behind(":", redis_url, mysql_url, further)
+    }
+
+    fn launch_behind(before: &str, redis_url: &str, mysql_url: &str, further: &[&str]) -> Self {
         let token_file = std::env::temp_dir().join(format!("holdfast-token-{}", fresh_database()));
         std::fs::write(&token_file, format!("{TOKEN}\n")).unwrap();
         let [public, admin] = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
-        let mut arguments = vec![format!("--redis-url={redis_url}"), format!("--mysql-url={mysql_url}")];
-        arguments.extend([format!("--listen={public}"), format!("--admin-listen={admin}")]);
+        let mut arguments = vec![format!("--listen={public}"), format!("--admin-listen={admin}")];
         arguments.push(format!("--admin-token-file={}", token_file.display()));
         arguments.extend(further.iter().map(ToString::to_string));
-        Self { child: spawn(&arguments), public, admin, arguments, token_file }
+        let birth = Birth { arguments, urls: [redis_url.to_owned(), mysql_url.to_owned()], before: before.to_owned() };
+        Self { child: birth.spawn(), public, admin, birth, token_file }
     }
 
     /// What a process says that must not start.
     pub(crate) async fn refused(redis_url: &str, mysql_url: &str) -> String {
-        let arguments = [format!("--redis-url={redis_url}"), format!("--mysql-url={mysql_url}")];
-        let run = move || Command::new(PROGRAM).args(arguments).env("HOLDFAST_ADMIN_TOKEN", TOKEN).output().unwrap();
+        let mut program = Command::new(PROGRAM);
+        program.env("HOLDFAST_REDIS_URL", redis_url).env("HOLDFAST_MYSQL_URL", mysql_url).env("HOLDFAST_ADMIN_TOKEN", TOKEN);
+        let run = move || program.output().unwrap();
         let ended = tokio::time::timeout(Duration::from_secs(30), tokio::task::spawn_blocking(run)).await;
         let output = ended.expect("it ends within 30 s").unwrap();
         assert!(!output.status.success());
@@ -90,7 +110,7 @@ impl Program {
 
     /// The next version of it, on the same ports.
     pub(crate) async fn again(&mut self) {
-        self.child = spawn(&self.arguments);
+        self.child = self.birth.spawn();
         self.ready().await;
     }
 
@@ -122,8 +142,14 @@ impl Drop for Program {
     }
 }
 
-fn spawn(arguments: &[String]) -> Child {
-    Command::new(PROGRAM).args(arguments).env("RUST_LOG", "warn").stdin(Stdio::null()).spawn().unwrap()
+impl Birth {
+    fn spawn(&self) -> Child {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{} && exec \"$0\" \"$@\"", self.before), PROGRAM]).args(&self.arguments);
+        let [redis_url, mysql_url] = &self.urls;
+        shell.env("HOLDFAST_REDIS_URL", redis_url).env("HOLDFAST_MYSQL_URL", mysql_url);
+        shell.env("RUST_LOG", "warn").stdin(Stdio::null()).spawn().unwrap()
+    }
 }
 
 /// Waits until nobody listens there.

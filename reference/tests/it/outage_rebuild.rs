@@ -13,9 +13,9 @@ use reference::flow::{Flow, RedisDown};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::flow_bench::FlowBench;
+use crate::flow_bench::{FlowBench, Workers};
 use crate::ledger_bench::{connect, execute};
-use crate::outage_bench::{Buyers, Crew, process, state, when_redis_is_down};
+use crate::outage_bench::{Buyers, process, state, when_redis_is_down};
 use crate::stock_fixture::{Fixture, OwnRedis, until};
 
 const SUPPLY: u64 = 100_000;
@@ -26,7 +26,7 @@ struct Sale {
     bench: FlowBench,
     items: [Item; 2],
     buyers: Vec<(Item, Buyers)>,
-    crew: Crew,
+    crew: Workers,
     flows: [Flow; 2],
 }
 
@@ -35,7 +35,7 @@ impl Sale {
     async fn going_on(redis_url: &str, bench: FlowBench) -> Self {
         let flow = async || process(redis_url, &bench.sql.url, when_redis_is_down(RedisDown::FailFast)).await;
         let (flows, items) = ([flow().await, flow().await], [bench.item(SUPPLY).await, bench.item(SUPPLY).await]);
-        let (crew, mut buyers) = (Crew::start(&flows[0], SOON), Vec::new());
+        let (crew, mut buyers) = (Workers::returning(&flows[0], SOON), Vec::new());
         for (at, flow) in flows.iter().enumerate() {
             buyers.extend(items.map(|item| (item, Buyers::start(flow, item, &format!("{at}-{}", item.sku), 2))));
         }

@@ -6,11 +6,11 @@ use futures_util::future::join_all;
 use reference::flow::{Created, RedisDown, Refusal};
 use reference::ledger::Mode;
 
-use crate::flow_bench::{FlowBench, request};
+use crate::flow_bench::{FlowBench, Workers, request};
 use crate::flow_gate::Gate;
 use crate::http_bench::{Service, none, order};
 use crate::ledger_bench::fresh_url;
-use crate::outage_bench::{AT_ONCE, Buyers, Crew, process, state, when_redis_is_down};
+use crate::outage_bench::{AT_ONCE, Buyers, process, state, when_redis_is_down};
 use crate::outage_program::Program;
 use crate::stock_fixture::until;
 use crate::support::stores;
@@ -60,7 +60,7 @@ async fn mysql_sells_while_redis_is_away_and_a_worker_gives_the_item_back() {
         }
         let mut gate = Gate::before(&bench.redis_url).await;
         let flow = process(&gate.url(&bench.redis_url), &bench.sql.url, when_redis_is_down(AT_ONCE)).await;
-        let crew = Crew::start(&flow, SOON);
+        let crew = Workers::returning(&flow, SOON);
         let buyers = Buyers::start(&flow, item, "o", 6);
         until("orders are admitted by redis", async || buyers.sold() > 20).await;
         gate.shut().await;
@@ -106,7 +106,7 @@ async fn of_two_processes_of_which_one_reaches_redis_only_one_sells_the_last_uni
     }
     buyers.stop().await;
     gate.open().await;
-    let crew = Crew::start(&connected, SOON);
+    let crew = Workers::returning(&connected, SOON);
     for item in &items {
         until("the item is back", async || state(&bench, *item).await.mode == Mode::Redis).await;
     }
@@ -127,7 +127,7 @@ async fn two_processes_one_of_them_cut_off_share_a_sale_to_its_last_unit() {
     let cut_off = process(&gate.url(&bench.redis_url), &bench.sql.url, when_redis_is_down(AT_ONCE)).await;
     let connected = process(&bench.redis_url, &bench.sql.url, when_redis_is_down(AT_ONCE)).await;
     // A worker that reaches Redis gives the item back again and again, under the hands of a process that does not.
-    let crew = Crew::start(&connected, Duration::from_millis(100));
+    let crew = Workers::returning(&connected, Duration::from_millis(100));
     gate.shut().await;
     let here = Buyers::start(&cut_off, item, "cut", 4);
     until("the process that is cut off sells", async || here.sold() > 10).await;
@@ -161,11 +161,12 @@ async fn several_workers_give_an_item_back_once_and_only_what_was_taken_by_the_o
     buyers.stop().await;
     let degraded = state(&bench, taken).await;
     gate.open().await;
-    let patient = Crew::start(&flow, NEVER);
+    let patient = Workers::returning(&flow, NEVER);
     until("the workers have looked", async || bench.sql.ledger.outbox_depth().await.unwrap().deducts == 0).await;
     patient.stop().await;
     assert_eq!(state(&bench, taken).await, degraded, "Redis must have been well for a while");
-    let crews = [Crew::start(&flow, SOON), Crew::start(&bench.flow, SOON), Crew::start(&bench.another().await, SOON)];
+    let crews =
+        [Workers::returning(&flow, SOON), Workers::returning(&bench.flow, SOON), Workers::returning(&bench.another().await, SOON)];
     until("the item is back", async || state(&bench, taken).await.mode == Mode::Redis).await;
     until("its counter stands", async || bench.probe(taken).await.epoch == state(&bench, taken).await.epoch).await;
     for crew in crews {
