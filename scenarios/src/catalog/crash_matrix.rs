@@ -55,12 +55,13 @@ pub(super) fn plan(seed: Seed) -> Scenario {
     faults.extend(in_turn(work_2, PAUSE_MS));
     promise_at_the_end(&mut faults);
     let stage = Stage::new("crash_matrix");
-    let carts = Carts { share: 0.3, ..stage.mix.carts };
+    // Often enough that each process has several that are refused within every wait.
+    let carts = Carts { share: 0.5, items_max: 4, ..stage.mix.carts };
     let unreachable = UNREACHABLE.map(|(point, why)| (point.to_owned(), why.to_owned())).into();
     // Without a memory of what is sold out every such cart takes the others first.
     let promises = Promises { unreachable, staleness_ms: 0, ..stage.promises };
     let mix = Mix { carts, cancels: 0.15, ..stage.mix };
-    without_last_item(Stage { rate_per_s: 200.0, faults, mix, promises, ..stage }.scenario(seed))
+    without_last_item(Stage { rate_per_s: 200.0, supply: 2.1, faults, mix, promises, ..stage }.scenario(seed))
 }
 
 fn cells(points: &'static [&'static str], target: Target) -> impl Iterator<Item = FaultWindow> {
