@@ -9,11 +9,16 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Within, create, docker};
-use crate::stack::child::Launch;
+use crate::clock::{Offset, RunClock};
+use crate::stack::child::{Launch, POLL};
 use crate::stack::watchdog::Watchdog;
 use crate::stack::{StackError, entropy, usage};
+
+/// Longest time until the client has told of an end that this machine has seen.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
 
 /// A process in a container. Dropped, it is gone with its container.
 #[derive(Debug)]
@@ -61,11 +66,13 @@ impl Contained {
         if self.pid != 0 {
             self.watchdog.watch(self.pid).map_err(|error| error.to_string())?;
         }
-        if self.pid != 0
-            && usage::life(self.pid).is_none()
-            && docker(&["inspect", "--format", "{{.State.Running}}", &self.name])? == "true"
-        {
-            return Err("the engine runs it out of this machine's sight, where no fault can reach it".to_owned());
+        // One that is not there has just ended, and its client is about to tell; or it is on another machine, or in a virtual one.
+        let clock = RunClock::start();
+        while self.pid != 0 && usage::life(self.pid).is_none() && self.ended().is_none() {
+            if clock.now().since(Offset::ZERO) > TOLD_WITHIN {
+                return Err("the engine runs it out of this machine's sight, where no fault can reach it".to_owned());
+            }
+            std::thread::sleep(POLL);
         }
         Ok(self)
     }
