@@ -88,6 +88,7 @@ fn rig_of(run: &RunIdentity, asked: &RigOptions) -> Result<Rig, String> {
     let backend = match (asked.backend, run.backend.as_str()) {
         (Some(_), _) => asked.backend(),
         (None, "external") => given()?,
+        (None, "containers") => asked.containers(),
         (None, _) => Backend::Process,
     };
     let toxiproxy = asked.toxiproxy.clone().or_else(|| run.toxiproxy.clone());

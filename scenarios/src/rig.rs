@@ -5,6 +5,7 @@
 use clap::{Args, ValueEnum};
 use harness::run::fits;
 use harness::scenario::Scenario;
+use harness::stack::containers::Images;
 use harness::stack::{Backend, Rig};
 
 use crate::entry;
@@ -16,12 +17,14 @@ pub enum BackendName {
     Process,
     /// Servers that somebody else runs: needs --redis-url and --mysql-url
     External,
+    /// Own Redis and MySQL servers in containers of the Docker engine of this machine
+    Containers,
 }
 
 /// What a run stands on.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RigOptions {
-    /// Where the stores come from; external if both URLs are given
+    /// Where the stores come from; external if both URLs are given, containers if an image is
     #[arg(long, value_enum, requires_if("external", "redis_url"))]
     pub backend: Option<BackendName>,
     /// Redis to use instead of an own one: redis://host:port/
@@ -30,6 +33,12 @@ pub struct RigOptions {
     /// MySQL or MariaDB to use instead of an own one: mysql://user:password@host:port/database
     #[arg(long, env = "HOLDFAST_MYSQL_URL", hide_env_values = true, value_name = "URL", requires = "redis_url")]
     pub mysql_url: Option<String>,
+    /// Image of the Redis container [default: redis:7.4]; it needs redis-server on its PATH
+    #[arg(long, value_name = "IMAGE", conflicts_with = "redis_url")]
+    pub redis_image: Option<String>,
+    /// Image of the MySQL or MariaDB container [default: mariadb:10.11]; it needs mariadbd and mariadb-install-db, or mysqld, on its PATH
+    #[arg(long, value_name = "IMAGE", conflicts_with = "mysql_url")]
+    pub mysql_image: Option<String>,
     /// Empty external stores that already hold a sale; several runs in a row need it
     #[arg(long)]
     pub wipe: bool,
@@ -39,13 +48,25 @@ pub struct RigOptions {
 }
 
 impl RigOptions {
-    /// Where the stores come from. URLs alone mean external ones.
+    /// Where the stores come from. URLs alone mean external ones, an image alone means containers.
     #[must_use]
     pub fn backend(&self) -> Backend {
+        let any_image = self.redis_image.is_some() || self.mysql_image.is_some();
         match self.backend {
             Some(BackendName::Process) => Backend::Process,
+            Some(BackendName::Containers) => self.containers(),
+            None if any_image => self.containers(),
             None | Some(BackendName::External) => self.external().unwrap_or_default(),
         }
+    }
+
+    /// Containers of the given images, or of the usual ones.
+    #[must_use]
+    pub fn containers(&self) -> Backend {
+        let usual = Images::default();
+        let redis = self.redis_image.clone().unwrap_or(usual.redis);
+        let mysql = self.mysql_image.clone().unwrap_or(usual.mysql);
+        Backend::Containers(Images { redis, mysql })
     }
 
     /// The given stores, if both were given.
@@ -66,9 +87,15 @@ impl RigOptions {
 #[must_use]
 pub fn words(rig: &Rig) -> String {
     let mut words = Vec::new();
-    if let Backend::External { redis_url, mysql_url, may_wipe } = &rig.backend {
-        words.extend(["--redis-url".to_owned(), redis_url.clone(), "--mysql-url".to_owned(), mysql_url.clone()]);
-        words.extend(may_wipe.then(|| "--wipe".to_owned()));
+    match &rig.backend {
+        Backend::Process => {}
+        Backend::Containers(Images { redis, mysql }) => {
+            words.extend(["--backend", "containers", "--redis-image", redis, "--mysql-image", mysql].map(str::to_owned));
+        }
+        Backend::External { redis_url, mysql_url, may_wipe } => {
+            words.extend(["--redis-url".to_owned(), redis_url.clone(), "--mysql-url".to_owned(), mysql_url.clone()]);
+            words.extend(may_wipe.then(|| "--wipe".to_owned()));
+        }
     }
     words.extend(rig.toxiproxy.iter().flat_map(|url| ["--toxiproxy".to_owned(), url.clone()]));
     words.extend(rig.service_args.iter().map(|argument| format!("--service-arg={argument}")));
@@ -114,6 +141,15 @@ mod tests {
             " --redis-url redis://h:1/ --mysql-url 'mysql://u:***@h:2/shop' --wipe --toxiproxy http://t:8474 \
              --service-arg=--writer-connections=2"
         );
+    }
+
+    #[test]
+    fn an_image_alone_means_containers_and_its_words_name_both() {
+        let options = RigOptions { mysql_image: Some("mysql:9".into()), ..RigOptions::default() };
+        assert_eq!(words(&options.rig(Vec::new())), " --backend containers --redis-image redis:7.4 --mysql-image mysql:9");
+        assert!(carries_several(&options.rig(Vec::new())).is_ok());
+        let own = RigOptions { backend: Some(BackendName::Process), ..options };
+        assert_eq!(own.backend(), Backend::Process);
     }
 
     #[test]

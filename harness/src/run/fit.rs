@@ -5,7 +5,7 @@
 
 use crate::scenario::faults::{Fault, Target};
 use crate::scenario::{FaultWindow, Scenario};
-use crate::stack::{Backend, Rig, StackError};
+use crate::stack::{Rig, StackError};
 
 /// Whether every fault of `scenario` can be done on `rig`.
 ///
@@ -14,7 +14,7 @@ use crate::stack::{Backend, Rig, StackError};
 pub fn fits(scenario: &Scenario, rig: &Rig) -> Result<(), StackError> {
     let faults = scenario.faults.iter();
     let why = |window: &FaultWindow| {
-        let store = (rig.backend != Backend::Process).then(|| needs_own_stores(window)).flatten();
+        let store = (!rig.backend.is_own()).then(|| needs_own_stores(window)).flatten();
         let proxy = rig.toxiproxy.as_ref().and_then(|_| needs_own_proxies(&window.fault));
         store.or(proxy).map(|why| format!("fault {} on {} {why}", window.fault.name(), window.target))
     };
@@ -31,7 +31,7 @@ fn needs_own_stores(window: &FaultWindow) -> Option<&'static str> {
     }
 }
 
-const NEEDS_STORES: &str = "needs stores that the harness starts itself (--backend process)";
+const NEEDS_STORES: &str = "needs stores that the harness starts itself (--backend process or containers)";
 
 /// Why a fault cannot be done by a Toxiproxy server.
 const fn needs_own_proxies(fault: &Fault) -> Option<&'static str> {
@@ -55,6 +55,7 @@ mod tests {
     use crate::scenario::faults::{PointAction, Store};
     use crate::scenario::{ItemId, Limits, LoadStretch, Mix, Phase, Processes, Promises, SaleItem};
     use crate::seed::Seed;
+    use crate::stack::Backend;
 
     fn scenario(fault: Fault, target: Target) -> Scenario {
         let window = FaultWindow { fault, target, start_ms: (0, 0), duration_ms: 100, max_ms: 1_000, recovery_ms: None };

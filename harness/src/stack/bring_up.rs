@@ -25,7 +25,7 @@ pub(super) async fn on_free_ports<const N: usize>(
     let mut tries = 0;
     loop {
         let ports = ports::free_ports()?;
-        let mut process = ChildProcess::spawn(&launch(ports)?, watchdog)?;
+        let mut process = ChildProcess::spawn(&launch(ports)?, watchdog).await?;
         tries += 1;
         match ready(&mut process, ports).await {
             Ok(()) => return Ok((process, ports)),

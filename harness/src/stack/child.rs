@@ -17,6 +17,8 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::StackError;
+use super::containers::Within;
+use super::containers::contained::Contained;
 use super::usage;
 use super::watchdog::Watchdog;
 use crate::clock::RunClock;
@@ -40,6 +42,8 @@ pub(super) struct Launch {
     pub(super) input: Option<PathBuf>,
     /// Where its output is appended.
     pub(super) log: PathBuf,
+    /// The container that it runs in; the machine itself if `None`.
+    pub(super) within: Option<Within>,
 }
 
 /// A running or ended child.
@@ -47,14 +51,33 @@ pub(super) struct Launch {
 pub(super) struct ChildProcess {
     role: String,
     log: PathBuf,
-    child: Child,
+    body: Body,
     ended: Option<ExitStatus>,
     watchdog: Arc<Watchdog>,
 }
 
+/// What it is to the system.
+#[derive(Debug)]
+enum Body {
+    Own(Child),
+    Contained(Contained),
+}
+
 impl ChildProcess {
-    /// Starts the program. A program that cannot be executed shows as one that ended at once with code 126 or 127.
-    pub(super) fn spawn(launch: &Launch, watchdog: &Arc<Watchdog>) -> Result<Self, StackError> {
+    /// Starts the program. A program that cannot be executed shows as one that ended at once with code 126 or 127. Cancel safe: what was started is
+    /// ended.
+    pub(super) async fn spawn(launch: &Launch, watchdog: &Arc<Watchdog>) -> Result<Self, StackError> {
+        match &launch.within {
+            None => Self::spawn_own(launch, watchdog),
+            Some(within) => {
+                let body = Body::Contained(Contained::start(launch, within, watchdog).await?);
+                let (role, log, watchdog) = (launch.role.clone(), launch.log.clone(), Arc::clone(watchdog));
+                Ok(Self { role, log, body, ended: None, watchdog })
+            }
+        }
+    }
+
+    fn spawn_own(launch: &Launch, watchdog: &Arc<Watchdog>) -> Result<Self, StackError> {
         let act = || format!("start {} ({})", launch.role, launch.program.display());
         let log = OpenOptions::new().create(true).append(true).open(&launch.log).map_err(StackError::io(act()))?;
         let errors = log.try_clone().map_err(StackError::io(act()))?;
@@ -62,11 +85,11 @@ impl ChildProcess {
         command.args(["-c", GATE, "sh"]).arg(launch.input.as_deref().unwrap_or(Path::new("/dev/null")));
         command.arg(&launch.program).args(&launch.args).envs(launch.env.iter().cloned()).process_group(0);
         command.stdin(Stdio::piped()).stdout(log).stderr(errors);
-        let child = command.spawn().map_err(StackError::io(act()))?;
-        let mut process =
-            Self { role: launch.role.clone(), log: launch.log.clone(), child, ended: None, watchdog: Arc::clone(watchdog) };
+        let mut child = command.spawn().map_err(StackError::io(act()))?;
+        let gate = child.stdin.take();
+        let (role, log, body) = (launch.role.clone(), launch.log.clone(), Body::Own(child));
+        let process = Self { role, log, body, ended: None, watchdog: Arc::clone(watchdog) };
         watchdog.watch(process.pid())?;
-        let gate = process.child.stdin.take();
         gate.map_or(Ok(()), |mut gate| gate.write_all(b"go\n")).map_err(StackError::io(act()))?;
         Ok(process)
     }
@@ -76,15 +99,21 @@ impl ChildProcess {
     }
 
     pub(super) fn pid(&self) -> u32 {
-        self.child.id()
+        match &self.body {
+            Body::Own(child) => child.id(),
+            Body::Contained(contained) => contained.pid(),
+        }
     }
 
     /// How it ended, if it has.
     pub(super) fn ended(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
-            self.ended = self.child.try_wait().unwrap_or(None);
+            self.ended = match &mut self.body {
+                Body::Own(child) => child.try_wait().unwrap_or(None),
+                Body::Contained(contained) => contained.ended(),
+            };
             if self.ended.is_some() {
-                let _ = self.watchdog.forget(self.child.id());
+                let _ = self.watchdog.forget(self.pid());
             }
         }
         self.ended
@@ -92,11 +121,12 @@ impl ChildProcess {
 
     /// Sends a signal to its process group, unless it has ended.
     pub(super) fn signal(&mut self, signal: Signal) -> Result<(), StackError> {
-        if self.ended().is_some() {
+        // A container whose process was never seen has ended, although its engine has not told yet.
+        if self.ended().is_some() || self.pid() == 0 {
             return Ok(());
         }
         let act = || format!("send {signal} to {}", self.role);
-        let group = i32::try_from(self.child.id()).map_err(|error| StackError::failed(act(), error.to_string()))?;
+        let group = i32::try_from(self.pid()).map_err(|error| StackError::failed(act(), error.to_string()))?;
         killpg(Pid::from_raw(group), signal).map_err(|error| StackError::failed(act(), error.to_string()))
     }
 
@@ -136,9 +166,13 @@ impl ChildProcess {
         if let Some(status) = self.ended {
             return Ok(status);
         }
-        let status = self.child.wait().map_err(StackError::io(format!("wait for {}", self.role)))?;
+        let status = match &mut self.body {
+            Body::Own(child) => child.wait(),
+            Body::Contained(contained) => contained.wait(),
+        };
+        let status = status.map_err(StackError::io(format!("wait for {}", self.role)))?;
         self.ended = Some(status);
-        self.watchdog.forget(self.child.id())?;
+        self.watchdog.forget(self.pid())?;
         Ok(status)
     }
 

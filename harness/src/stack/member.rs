@@ -141,7 +141,7 @@ impl Member {
         if process.ended().is_none() {
             return Err(StackError::failed(format!("start {} again", self.role()), "it still runs"));
         }
-        *process = ChildProcess::spawn(&self.launch, &self.watchdog)?;
+        *process = ChildProcess::spawn(&self.launch, &self.watchdog).await?;
         self.pid.store(process.pid(), Ordering::Relaxed);
         self.ordered.store(false, Ordering::Relaxed);
         steps.note(&process, ProcStep::Started, "");

@@ -5,6 +5,7 @@
 
 mod bring_up;
 mod child;
+pub mod containers;
 pub mod controls;
 mod dead_man;
 mod entropy;
@@ -19,6 +20,7 @@ mod ready;
 mod redis_server;
 mod service;
 pub mod services;
+mod site;
 mod steps;
 pub mod stores;
 pub mod usage;
@@ -27,6 +29,7 @@ mod watchdog;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use self::containers::Images;
 use crate::scenario::Processes;
 use crate::seed::Seed;
 
@@ -49,6 +52,8 @@ pub enum Backend {
     /// Own processes in a private folder on free ports.
     #[default]
     Process,
+    /// Own servers in containers of the Docker engine of this machine, on free ports, with their data in a private folder.
+    Containers(Images),
     /// Servers that somebody else runs.
     External {
         /// `redis://...`
@@ -61,11 +66,18 @@ pub enum Backend {
 }
 
 impl Backend {
+    /// Whether the harness starts the stores itself, and may do to them what it wants.
+    #[must_use]
+    pub const fn is_own(&self) -> bool {
+        !matches!(self, Self::External { .. })
+    }
+
     /// The name used on command lines and in files.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Process => "process",
+            Self::Containers(_) => "containers",
             Self::External { .. } => "external",
         }
     }

@@ -13,8 +13,12 @@ use sqlx::{Connection as _, MySqlConnection};
 
 use super::child::{ChildProcess, Launch, in_words};
 use super::external::DATABASE;
+use super::site::Site;
 use super::watchdog::Watchdog;
 use super::{StackError, programs};
+
+/// Longest look for a program in an image.
+const LOOK_WITHIN: Duration = Duration::from_secs(30);
 
 /// The user that the harness connects as.
 pub(super) const USER: &str = "holdfast";
@@ -22,9 +26,13 @@ pub(super) const USER: &str = "holdfast";
 /// The user that the service connects as. A server that is read-only is so for it, as it is not for the former.
 pub(super) const SERVICE_USER: &str = "holdfast_service";
 
+/// Accounts without a password that TCP could reach go.
+const NO_ROOT_BY_TCP: &str = "DROP USER IF EXISTS 'root'@'127.0.0.1', 'root'@'::1';\n";
+
 /// Where a server of our own lives.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
+    site: Site,
     program: PathBuf,
     mariadb: bool,
     data: PathBuf,
@@ -35,17 +43,24 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Chooses the server and makes the folders within `folder`.
-    pub(super) fn new(folder: &Path, log: &Path, password: &str) -> Result<Self, StackError> {
-        let program = programs::mysql_server()?;
-        let mariadb = output(&program, &["--no-defaults", "--version"])?.contains("MariaDB");
+    /// Chooses the server and makes the folders within that of `site`.
+    pub(super) async fn new(site: Site, log: &Path, password: &str, watchdog: &Arc<Watchdog>) -> Result<Self, StackError> {
+        let (program, mariadb) = match &site.within {
+            None => {
+                let program = programs::mysql_server()?;
+                let mariadb = output(&program, &["--no-defaults", "--version"])?.contains("MariaDB");
+                (program, mariadb)
+            }
+            Some(_) => of_image(&site, log, watchdog).await?,
+        };
         let place = Self {
             program,
             mariadb,
-            data: folder.join("mysql"),
-            temporary: folder.join("mysql-tmp"),
-            init: folder.join("user.sql"),
+            data: site.folder.join("mysql"),
+            temporary: site.folder.join("mysql-tmp"),
+            init: site.folder.join("user.sql"),
             log: log.to_path_buf(),
+            site,
         };
         for made in [&place.data, &place.temporary] {
             std::fs::create_dir(made).map_err(StackError::io(format!("make {}", made.display())))?;
@@ -55,15 +70,20 @@ impl Place {
         };
         let own = user(USER, &format!("*.* TO '{USER}'@'%' WITH GRANT OPTION"));
         let service = user(SERVICE_USER, &format!("{DATABASE}.* TO '{SERVICE_USER}'@'%'"));
-        std::fs::write(&place.init, own + &service).map_err(StackError::io(format!("write {}", place.init.display())))?;
+        std::fs::write(&place.init, own + &service + NO_ROOT_BY_TCP)
+            .map_err(StackError::io(format!("write {}", place.init.display())))?;
         Ok(place)
     }
 
     /// Makes the system tables.
     pub(super) async fn prepare(&self, watchdog: &Arc<Watchdog>, within: Duration) -> Result<(), StackError> {
-        let launch = if self.mariadb { self.mariadb_bootstrap()? } else { self.mysql_initialize() };
+        let launch = match (self.mariadb, &self.site.within) {
+            (true, None) => self.mariadb_bootstrap()?,
+            (true, Some(_)) => self.mariadb_install(),
+            (false, _) => self.mysql_initialize(),
+        };
         let act = format!("make the data folder of {}", self.program.display());
-        let mut process = ChildProcess::spawn(&launch, watchdog)?;
+        let mut process = ChildProcess::spawn(&launch, watchdog).await?;
         match process.wait(within).await {
             Some(status) if status.success() => Ok(()),
             Some(status) => Err(StackError::failed(act, format!("{}; its log ends:\n{}", in_words(status), process.log_tail()))),
@@ -109,7 +129,15 @@ impl Place {
             env: Vec::new(),
             input,
             log: self.log.clone(),
+            within: self.site.within.clone(),
         }
+    }
+
+    /// The SQL files are in the image: its own program reads them.
+    fn mariadb_install(&self) -> Launch {
+        let mut args = self.common();
+        args.extend(["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"].map(String::from));
+        Launch { program: PathBuf::from("mariadb-install-db"), ..self.run("mysql-bootstrap", args, None) }
     }
 
     fn mysql_initialize(&self) -> Launch {
@@ -158,6 +186,31 @@ pub(super) async fn probe(url: &str) -> Result<(), String> {
     let mut connection = MySqlConnection::connect(url).await.map_err(|error| error.to_string())?;
     sqlx::query("SELECT 1").execute(&mut connection).await.map_err(|error| error.to_string())?;
     connection.close().await.map_err(|error| error.to_string())
+}
+
+/// The server of an image, and whether it is MariaDB.
+async fn of_image(site: &Site, log: &Path, watchdog: &Arc<Watchdog>) -> Result<(PathBuf, bool), StackError> {
+    let told = site.folder.join("mysql-program");
+    let which = ["-c", "command -v mariadbd || command -v mysqld"];
+    let launch = Launch {
+        role: "mysql-program".to_owned(),
+        program: PathBuf::from("/bin/sh"),
+        args: which.map(Into::into).into(),
+        env: Vec::new(),
+        input: None,
+        log: told.clone(),
+        within: site.within.clone(),
+    };
+    let mut process = ChildProcess::spawn(&launch, watchdog).await?;
+    let found = process.wait(LOOK_WITHIN).await.is_some_and(|status| status.success());
+    let program = std::fs::read_to_string(&told).unwrap_or_default().trim().to_owned();
+    if !found || program.is_empty() {
+        let image = site.within.as_ref().map(|within| within.image.as_str()).unwrap_or_default();
+        let act = format!("find mariadbd or mysqld in the image {image}, for {}", log.display());
+        return Err(StackError::failed(act, program));
+    }
+    let mariadb = program.ends_with("mariadbd");
+    Ok((PathBuf::from(program), mariadb))
 }
 
 /// What a program prints. Blocks for the few milliseconds that the question takes.

@@ -5,26 +5,28 @@ use std::path::Path;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::StackError;
 use super::child::Launch;
-use super::{StackError, programs};
+use super::site::Site;
 
 /// Arguments that make it keep an append-only file, synced once a second, so that a restart finds its data.
 pub(super) const APPEND_ONLY: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "everysec"];
 
-/// How to start it on `port` with its data in `folder`. Unless `further` says otherwise nothing is persisted: the protocol counts on no
+/// How to start it on `port` with its data in the folder of `site`. Unless `further` says otherwise nothing is persisted: the protocol counts on no
 /// durability of Redis.
-pub(super) fn launch(role: &str, folder: &Path, log: &Path, port: u16, further: &[String]) -> Result<Launch, StackError> {
+pub(super) fn launch(role: &str, site: &Site, log: &Path, port: u16, further: &[String]) -> Result<Launch, StackError> {
     let port = port.to_string();
-    let folder = folder.display().to_string();
+    let folder = site.folder.display().to_string();
     let own = ["--port", &port, "--bind", "127.0.0.1", "--dir", &folder, "--save", "", "--appendonly", "no"];
     let memory = ["--maxmemory-policy", "noeviction", "--daemonize", "no"];
     Ok(Launch {
         role: role.to_owned(),
-        program: programs::redis_server()?,
+        program: site.redis_server()?,
         args: own.iter().chain(&memory).copied().chain(further.iter().map(String::as_str)).map(Into::into).collect(),
         env: Vec::new(),
         input: None,
         log: log.to_path_buf(),
+        within: site.within.clone(),
     })
 }
 

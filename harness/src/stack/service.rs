@@ -91,5 +91,6 @@ fn launch(role: &str, urls: &StoreUrls, birth: Birth<'_>, [public, admin]: [u16;
         env: secrets.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         input: None,
         log: spec.logs.join(format!("{role}.log")),
+        within: None,
     }
 }

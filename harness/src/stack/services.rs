@@ -208,11 +208,15 @@ async fn bring_stores(spec: &StackSpec, steps: &Steps) -> Result<(Option<Stores>
             let urls = StoreUrls { redis: redis_url.clone(), mysql };
             Ok((None, urls.clone(), urls))
         }
-        Backend::Process => {
+        Backend::Process | Backend::Containers(_) => {
+            let images = match &spec.backend {
+                Backend::Containers(images) => Some(images.clone()),
+                _ => None,
+            };
             let redis_args = spec.redis_append_only.then_some(redis_server::APPEND_ONLY).into_iter().flatten();
             let redis_args = redis_args.map(str::to_owned).collect();
             let (logs, redis_replica) = (Some(spec.logs.clone()), spec.redis_replica);
-            let wanted = StoresSpec { redis_args, logs, ready_ms: spec.ready_ms, redis_replica, ..StoresSpec::default() };
+            let wanted = StoresSpec { redis_args, logs, ready_ms: spec.ready_ms, redis_replica, images, ..StoresSpec::default() };
             let stores = Stores::start(wanted).await?;
             for member in stores.members() {
                 member.note(steps, ProcStep::Ready, "").await;

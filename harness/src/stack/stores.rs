@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use super::bring_up::{on_free_ports, until_ready};
 use super::child::{ChildProcess, Launch};
+use super::containers::Images;
 use super::folder::PrivateFolder;
 use super::member::Member;
 use super::ready::Ready;
+use super::site::Site;
 use super::steps::Steps;
 use super::watchdog::Watchdog;
-use super::{StackError, entropy, mysql_server, redis_server};
+use super::{StackError, containers, entropy, mysql_server, programs, redis_server};
 use crate::clock::RunClock;
 
 /// Role of a second Redis server, and its folder.
@@ -33,11 +35,13 @@ pub struct StoresSpec {
     pub ready_ms: u64,
     /// Whether a second Redis server follows the first.
     pub redis_replica: bool,
+    /// The images that both run in containers of; on the machine itself if `None`.
+    pub images: Option<Images>,
 }
 
 impl Default for StoresSpec {
     fn default() -> Self {
-        Self { redis_args: Vec::new(), mysql_args: Vec::new(), logs: None, ready_ms: 60_000, redis_replica: false }
+        Self { redis_args: Vec::new(), mysql_args: Vec::new(), logs: None, ready_ms: 60_000, redis_replica: false, images: None }
     }
 }
 
@@ -69,16 +73,21 @@ impl Stores {
     /// A server program that is missing, or one that did not get ready.
     pub async fn start(spec: StoresSpec) -> Result<Self, StackError> {
         let within = Duration::from_millis(spec.ready_ms);
-        super::programs::redis_server()?;
-        super::programs::mysql_server()?;
+        match &spec.images {
+            Some(_) => containers::engine()?,
+            None => {
+                programs::redis_server()?;
+                programs::mysql_server()?;
+            }
+        }
         let (folder, watchdog) = PrivateFolder::make()?;
         let logs = spec.logs.as_deref().unwrap_or(folder.path());
+        let site = Site::new(folder.path(), spec.images.as_ref().map(|images| images.redis.as_str()));
         let log = logs.join("redis.log");
-        let launch = |port| redis_server::launch("redis", folder.path(), &log, port, &spec.redis_args);
+        let launch = |port| redis_server::launch("redis", &site, &log, port, &spec.redis_args);
         let (redis, redis_port) = start_redis(launch, within, &watchdog).await?;
         let replica = if spec.redis_replica {
-            let own = folder.path().join(REPLICA);
-            std::fs::create_dir(&own).map_err(StackError::io(format!("make {}", own.display())))?;
+            let own = site.folder_of(REPLICA)?;
             let log = logs.join(format!("{REPLICA}.log"));
             let follow = ["--replicaof".to_owned(), "127.0.0.1".to_owned(), redis_port.to_string()];
             let args: Vec<String> = spec.redis_args.iter().cloned().chain(follow).collect();
@@ -89,7 +98,8 @@ impl Stores {
             None
         };
         let password = entropy::secret()?;
-        let place = mysql_server::Place::new(folder.path(), &logs.join("mysql.log"), &password)?;
+        let site = Site::new(folder.path(), spec.images.as_ref().map(|images| images.mysql.as_str()));
+        let place = mysql_server::Place::new(site, &logs.join("mysql.log"), &password, &watchdog).await?;
         place.prepare(&watchdog, within).await?;
         let ready = |port| Ready::Mysql(mysql_url(mysql_server::USER, &password, port, ""));
         let answers = async |process: &mut ChildProcess, [port]: [u16; 1]| {

@@ -1,7 +1,8 @@
 //! One small child that outlives this process just long enough to end what it started.
 //!
-//! In: process ids and a folder, as they come and go. Out: nothing; when the pipe to it closes, because this process dropped
-//! the handle, exited, panicked or was killed, it kills the process groups that are still listed and removes the folder.
+//! In: process ids, names of containers and a folder, as they come and go. Out: nothing; when the pipe to it closes, because this process dropped
+//! the handle, exited, panicked or was killed, it kills the process groups that are still listed, has the containers
+//! removed by the `docker` client, and removes the folder.
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
@@ -43,6 +44,16 @@ impl Watchdog {
     /// Takes `pid` off the list: it has ended, and its number may soon be somebody else's.
     pub(super) fn forget(&self, pid: u32) -> Result<(), StackError> {
         self.tell("forget", &pid.to_string())
+    }
+
+    /// Has the container of this name removed at the end.
+    pub(super) fn watch_container(&self, name: &str) -> Result<(), StackError> {
+        self.tell("watch", name)
+    }
+
+    /// Takes a container off the list: it is gone.
+    pub(super) fn forget_container(&self, name: &str) -> Result<(), StackError> {
+        self.tell("forget", name)
     }
 
     fn tell(&self, verb: &str, object: &str) -> Result<(), StackError> {

@@ -1,5 +1,5 @@
 # Ends what a stack started once its owner is gone, however the owner went: the pipe on stdin then reaches its end.
-# Reads `watch PID` and `forget PID` (leaders of process groups) and `folder PATH`.
+# Reads `watch PID` and `forget PID` (leaders of process groups; the name of a container in their place) and `folder PATH`.
 trap '' INT TERM HUP
 watched=''
 folder=''
@@ -18,7 +18,10 @@ while IFS= read -r line; do
     esac
 done
 for pid in $watched; do
-    kill -s KILL -- "-$pid"
+    case $pid in
+        *[!0-9]*) docker rm --force --volumes "$pid" ;;
+        *) kill -s KILL -- "-$pid" ;;
+    esac
 done
 [ -n "$folder" ] || exit 0
 # A process that is just dying may still make a file.

@@ -1,7 +1,8 @@
 //! Every kill point in turn: at each named step of the protocol the process is killed, the reply is lost, and the connection is cut.
 //!
-//! Four processes are broken side by side, each by one cell at a time. Rebuilds are called for by FLUSHALL, and rollbacks by carts
-//! whose last item is sold out from the start.
+//! Four processes are broken side by side, each by one cell at a time. A rebuild is called for by FLUSHALL, and rollbacks by carts whose last item
+//! is sold out from the start. Who rebuilds an item is whoever touches it first, as often a resolver as an order: so the steps of a rebuild are
+//! waited for in all processes at once, when no other cell has one of them in hand.
 
 use harness::scenario::faults::{Fault, FaultWindow, PointAction, Target};
 use harness::scenario::{Carts, Mix, Promises, Scenario};
@@ -11,20 +12,19 @@ use super::points::at_point;
 use super::stage::{RECOVERY_MS, Stage, in_turn, window, without_last_item};
 
 const ACTIONS: [PointAction; 3] = [PointAction::Kill, PointAction::DropReply, PointAction::CutBefore];
-/// Steps of an api process that sells.
-const ORDER: [&str; 6] = [
+/// Steps of an api process: it sells, answers, and settles reservations that no order will have.
+const SELL: [&str; 9] = [
     "pre_deduct_forwarded",
     "pre_deduct_reply_held",
     "pre_deduct_delivered",
     "cart_between_items",
     "commit_held",
     "commit_forwarded_reply_withheld",
+    "tombstone_committed",
+    "rollback_reply_held",
+    "committed_reply_unsent",
 ];
-/// The step between a process and its clients.
-const ANSWER: [&str; 1] = ["committed_reply_unsent"];
-/// Steps of whoever settles a reservation that no order will have.
-const SETTLE: [&str; 2] = ["tombstone_committed", "rollback_reply_held"];
-/// Steps of a rebuild, which whoever touches an item first goes through.
+/// Steps of a rebuild.
 const REBUILD: [&str; 3] = ["reconcile_between_read_and_write", "epoch_bumped", "install_reply_held"];
 /// Steps of a worker.
 const WORK: [&str; 6] = [
@@ -44,25 +44,24 @@ const UNREACHABLE: [(&str, &str); 1] = [(
 const PAUSE_MS: u64 = 700;
 
 pub(super) fn plan(seed: Seed) -> Scenario {
-    let (order_1, order_2) = halves(&ORDER, Target::Api(1), Target::Api(2));
+    let (sell_1, sell_2) = halves(&SELL, Target::Api(1), Target::Api(2));
     let (work_1, work_2) = halves(&WORK, Target::Worker(1), Target::Worker(2));
-    let rebuild: Vec<FaultWindow> = cells(&REBUILD, Target::Api(1)).collect();
-    let mut faults = in_turn(order_1.into_iter().chain(rebuild), PAUSE_MS);
-    // Redis is emptied whenever a step of a rebuild is waited for.
+    // The first half of the sale is the longer one: behind it every process is free.
+    let mut faults = in_turn(sell_1.into_iter().chain(cells(&REBUILD, Target::Services)), PAUSE_MS);
     let flushes: Vec<FaultWindow> = faults.iter().filter(|cell| is_of(cell, &REBUILD)).map(flush_for).collect();
     faults.extend(flushes);
-    let settle = cells(&SETTLE, Target::Api(2)).chain(cells(&ANSWER, Target::Api(2)));
-    faults.extend(in_turn(order_2.into_iter().chain(settle), PAUSE_MS));
+    faults.extend(in_turn(sell_2, PAUSE_MS));
     faults.extend(in_turn(work_1, PAUSE_MS));
     faults.extend(in_turn(work_2, PAUSE_MS));
     promise_at_the_end(&mut faults);
     let stage = Stage::new("crash_matrix");
-    let carts = Carts { share: 0.3, ..stage.mix.carts };
+    // Often enough that each process has several that are refused within every wait.
+    let carts = Carts { share: 0.5, items_max: 4, ..stage.mix.carts };
     let unreachable = UNREACHABLE.map(|(point, why)| (point.to_owned(), why.to_owned())).into();
     // Without a memory of what is sold out every such cart takes the others first.
     let promises = Promises { unreachable, staleness_ms: 0, ..stage.promises };
     let mix = Mix { carts, cancels: 0.15, ..stage.mix };
-    without_last_item(Stage { rate_per_s: 200.0, faults, mix, promises, ..stage }.scenario(seed))
+    without_last_item(Stage { rate_per_s: 200.0, supply: 2.1, faults, mix, promises, ..stage }.scenario(seed))
 }
 
 fn cells(points: &'static [&'static str], target: Target) -> impl Iterator<Item = FaultWindow> {
@@ -97,6 +96,19 @@ mod tests {
     use harness::proxy::tap::Point;
 
     use super::*;
+
+    #[test]
+    fn the_plan_is_sound_and_a_rebuild_is_broken_when_nothing_else_is() {
+        let scenario = plan(Seed(1));
+        assert_eq!(scenario.check(), Ok(()));
+        let (rebuilds, others): (Vec<_>, Vec<_>) = scenario.faults.iter().partition(|window| is_of(window, &REBUILD));
+        assert!(rebuilds.len() == REBUILD.len() * ACTIONS.len() && rebuilds.iter().all(|cell| cell.target == Target::Services));
+        for cell in rebuilds {
+            let during = |other: &&&FaultWindow| other.start_ms.0 < cell.latest_end_ms() && cell.start_ms.0 < other.latest_end_ms();
+            let kinds: Vec<String> = others.iter().filter(during).map(|other| other.fault.name()).collect();
+            assert_eq!(kinds, [Fault::RedisFlush.name()], "beside {}", cell.fault.name());
+        }
+    }
 
     #[test]
     fn every_kill_point_is_asked_for_with_every_action_or_said_to_be_out_of_reach() {
