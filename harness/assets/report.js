@@ -167,9 +167,10 @@
         line("refused", palette.orange, perSecond, { dash: [8, 3] }),
         line("in doubt", palette.red, perSecond),
         line("shed", palette.violet, perSecond, { dash: [4, 4] }),
+        ...(data.rates.closed_loop ? [line("closed loop", palette.sky, perSecond, { dash: [10, 3, 2, 3] })] : []),
       ],
     },
-    columns: [data.at, ...["offered", "ok", "fail", "info", "shed"].map((name) => data.rates[name])],
+    columns: [data.at, ...["offered", "ok", "fail", "info", "shed", "closed_loop"].flatMap((name) => (data.rates[name] ? [data.rates[name]] : []))],
   });
 
   const percentileName = (nines) => (nines === 0 ? "0 %" : number(100 * (1 - 10 ** -nines), Math.max(0, Math.round(nines) - 2)) + " %");

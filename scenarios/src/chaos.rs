@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use harness::report::folder::RunFolder;
-use harness::report::{OutcomeClass, index};
+use harness::report::{OutcomeClass, compare, compare_page, index};
 use harness::run::{Write, judge_saved};
 use harness::seed::Seed;
 use harness::stack::Rig;
@@ -100,7 +100,7 @@ enum Command {
         #[command(flatten)]
         rig: RigOptions,
     },
-    /// Compares two saved runs, and says whether they differ by more than runs of this kind do
+    /// Compares two saved runs, and says whether they differ by more than runs of this kind do; also as a page among the reports
     Compare {
         /// Run folder
         before: PathBuf,
@@ -230,11 +230,12 @@ fn compare(before: &Path, after: &Path, reports: &Path) -> ExitCode {
     let compared = read(before).and_then(|before| {
         let after = read(after)?;
         let (others, _) = index::summaries(reports).unwrap_or_default();
-        Ok(harness::report::compare::compare(&before, &after, &others).to_text())
+        let comparison = compare::compare(&before, &after, &others);
+        Ok((compare_page::write(&comparison, [&before, &after], reports)?, comparison))
     });
     match compared {
-        Ok(text) => {
-            put(&text);
+        Ok((page, comparison)) => {
+            put(&format!("{}\npage {}\n", comparison.to_text(), page.display()));
             ExitCode::SUCCESS
         }
         Err(error) => launch::fail(OutcomeClass::Usage, &error.to_string()),

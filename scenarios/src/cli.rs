@@ -91,6 +91,10 @@ pub struct FlashSaleArgs {
     /// Faults during the spike, one after another, separated by commas; `--faults help` lists them
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = fault_name)]
     pub faults: Vec<String>,
+    /// Closed-loop users beside the arrivals, 0 to 1000: each looks at the stock, orders, pays or cancels and asks again until the load ends; needs
+    /// a build with --features goose
+    #[arg(long, default_value_t = 0, value_name = "USERS")]
+    pub journeys: u32,
     /// Different users
     #[arg(long, default_value_t = 100_000, value_name = "COUNT")]
     pub users: u64,
@@ -160,6 +164,7 @@ impl FlashSaleArgs {
                 quantity_max: self.quantity,
                 carts: Carts { share: self.carts, items_max: self.cart_skus, named_twice: self.carts_twice },
                 operator: self.operator(),
+                journeys: self.journeys,
                 ..standard.mix
             },
             processes: Processes { api: self.api, worker: self.workers },

@@ -61,6 +61,7 @@ const fn planted_scripts(_arguments: &[String]) -> Vec<(String, String)> {
 /// # Errors
 /// The signals cannot be listened for.
 pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
+    keep_goose_from_signals()?;
     let stop = CancellationToken::new();
     let told = stop.clone();
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -76,6 +77,18 @@ pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
         }
     });
     Ok(stop)
+}
+
+/// Goose takes SIGINT for itself through `ctrlc`, which takes it once in a process and puts nothing after whoever has it already. So it is taken
+/// here, for nothing, and the listeners below are put before it.
+#[cfg(feature = "goose")]
+fn keep_goose_from_signals() -> std::io::Result<()> {
+    ctrlc::set_handler(|| {}).map_err(std::io::Error::other)
+}
+
+#[cfg(not(feature = "goose"))]
+const fn keep_goose_from_signals() -> std::io::Result<()> {
+    Ok(())
 }
 
 #[expect(clippy::exit, reason = "a second Ctrl-C means now")]
@@ -106,7 +119,8 @@ pub fn repeat_command(program: &str, seed: harness::seed::Seed) -> String {
     if !words.iter().any(|word| word == "--seed" || word.starts_with("--seed=")) {
         words.push(format!("--seed {seed}"));
     }
-    format!("cargo run --release --bin {program} -- {}", words.join(" "))
+    let features = if words.iter().any(|word| word.starts_with("--journeys")) { " --features goose" } else { "" };
+    format!("cargo run --release --bin {program}{features} -- {}", words.join(" "))
 }
 
 /// A word as a POSIX shell would read it back. Passwords in URLs are left out.

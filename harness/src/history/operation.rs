@@ -41,6 +41,8 @@ pub struct Operation {
     pub phase: Phase,
     /// Api process it went to.
     pub instance: u16,
+    /// Whether a closed-loop user asked: such a one waits while the service is slow, so that its times show less than buyers feel.
+    pub closed_loop: bool,
 }
 
 impl Operation {
@@ -114,6 +116,12 @@ impl History {
     /// Operations of one function.
     pub fn of(&self, function: Function) -> impl Iterator<Item = &Operation> {
         self.operations.iter().filter(move |op| op.function == function)
+    }
+
+    /// Operations of one function that were sent when they were due, whatever had been answered by then: what latencies and rates are
+    /// measured on. Those of closed-loop users are left out.
+    pub fn arrivals_of(&self, function: Function) -> impl Iterator<Item = &Operation> {
+        self.of(function).filter(|op| !op.closed_loop)
     }
 
     /// Operations without a recorded completion.

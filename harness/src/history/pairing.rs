@@ -106,7 +106,7 @@ impl Pairing {
     }
 
     fn invoke(&mut self, at: Offset, invoke: Invoke) {
-        let Invoke { op, proc, f, order, user, mut items, due, instance, conn: _ } = invoke;
+        let Invoke { op, proc, f, order, user, mut items, due, instance, conn: _, closed_loop } = invoke;
         // Lists are read with room for four; of a million operations that room is most of the memory.
         items.shrink_to_fit();
         if due > at {
@@ -144,6 +144,7 @@ impl Pairing {
             short: None,
             phase: Phase::Warmup,
             instance,
+            closed_loop,
         });
     }
 

@@ -216,6 +216,9 @@ pub struct Invoke {
     /// Number of the TCP connection within the load client.
     #[serde(default)]
     pub conn: u64,
+    /// Whether a closed-loop user asks, who waits for each answer before the next step: nothing was due, so nothing can be late.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closed_loop: bool,
 }
 
 /// A reply, or the end of waiting for one.
@@ -302,6 +305,21 @@ pub enum FaultStep {
     Abandoned,
 }
 
+impl FaultStep {
+    /// The name used in files and in stories.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Armed => "armed",
+            Self::Injected => "injected",
+            Self::Bit => "bit",
+            Self::Healing => "healing",
+            Self::Healed => "healed",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
 /// A named step of the protocol was met by a proxy that was told to act there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PointMark {
@@ -352,6 +370,19 @@ pub enum ProcStep {
     Signalled,
     /// Has ended.
     Exited,
+}
+
+impl ProcStep {
+    /// The name used in files and in stories.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Ready => "ready",
+            Self::Signalled => "signalled",
+            Self::Exited => "exited",
+        }
+    }
 }
 
 /// A reading taken while the run goes on; pictures only, never a verdict.

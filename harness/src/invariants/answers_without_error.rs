@@ -11,6 +11,7 @@ use super::case::Case;
 use super::claim::{Claim, Examination, Part};
 use super::story;
 use super::verdict::{Verdict, Violation};
+use super::words::{doubt, refusal};
 use crate::history::operation::Operation;
 use crate::history::record::{FailCode, Function, OpId, Outcome};
 use crate::scenario::Phase;
@@ -56,8 +57,8 @@ fn examine(case: &Case<'_>) -> Examination {
 /// Why an operation got no answer; `None` if it got one.
 fn error(op: &Operation) -> Option<String> {
     match op.outcome {
-        Outcome::Info(cause) => Some(format!("{cause:?}")),
-        Outcome::Fail(code @ (FailCode::Throttled | FailCode::NotAdmitted | FailCode::NotSent)) => Some(format!("{code:?}")),
+        Outcome::Info(cause) => Some(doubt(cause)),
+        Outcome::Fail(code @ (FailCode::Throttled | FailCode::NotAdmitted | FailCode::NotSent)) => Some(refusal(code)),
         Outcome::Ok | Outcome::Fail(_) => op.http.filter(|status| *status >= 500).map(|status| format!("HTTP {status}")),
     }
 }

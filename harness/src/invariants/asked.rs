@@ -41,6 +41,7 @@ impl<'c> Asked<'c> {
         let cut_off = history.tail.is_none();
         if cut_off {
             users.extend(plan.orders.iter().flat_map(|order| planned(plan, order).into_keys().map(|item| (order.user, item))));
+            users.extend(journeying(plan));
             asked.extend(planned_changes(plan));
         }
         Self { case, users, changes: asked, cut_off }
@@ -140,6 +141,14 @@ fn planned(plan: &Plan, order: &PlannedOrder) -> Units {
         item.into_iter().for_each(|item| *units.entry(item).or_insert(0) += u64::from(line.quantity));
     }
     units
+}
+
+/// Closed-loop users with the items of their rounds.
+fn journeying(plan: &Plan) -> impl Iterator<Item = (u64, ItemId)> {
+    let users = plan.journeys.iter().enumerate();
+    users.flat_map(move |(user, rounds)| {
+        rounds.iter().filter_map(move |round| Some((plan.journey_user(user), plan.item_of(round.line)?)))
+    })
 }
 
 /// Item and units of the planned restocks and cuts, by the id of their ledger rows.

@@ -5,6 +5,7 @@
 
 use super::case::Case;
 use super::verdict::{Finding, Strength, VIOLATIONS_KEPT, Verdict, Violation};
+use super::words::grouped;
 
 /// A part of the evidence that a claim can lean on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +78,7 @@ impl Claim {
             claim: self.sentence.to_owned(),
             required: self.required,
             strength: examination.strength,
-            looked_at: examination.looked_at,
+            looked_at: grouped(&examination.looked_at),
             verdict: examination.verdict,
         }
     }

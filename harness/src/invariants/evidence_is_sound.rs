@@ -147,7 +147,7 @@ fn left_over_faults(evidence: &Evidence) -> Vec<Problem> {
     }
     let in_force = |mark: &&FaultMark| !matches!(mark.step, FaultStep::Armed | FaultStep::Healed);
     let say = |mark: &FaultMark| {
-        format!("fault {} ({} on {}) was not healed: last step {:?}", mark.id, mark.kind, mark.target, mark.step)
+        format!("fault {} ({} on {}) was not healed: last step {}", mark.id, mark.kind, mark.target, mark.step.name())
     };
     last.into_values().filter(in_force).map(|mark| Problem::of(Part::Stores, say(mark))).collect()
 }

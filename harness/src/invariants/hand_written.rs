@@ -38,7 +38,7 @@ impl HandWritten {
             open(&mut stores, sale);
         }
         let (orders, changes, arrivals) = (Vec::new(), Vec::new(), Vec::new());
-        let plan = Plan { scenario: scenario(items), run_tag: "o".into(), orders, changes, arrivals };
+        let plan = Plan { scenario: scenario(items), run_tag: "o".into(), orders, changes, arrivals, journeys: Vec::new() };
         let evidence = Evidence { plan, history: history(), stops: Vec::new(), damage: Vec::new(), edited: Vec::new() };
         Self { evidence, stores, now_ms: 1_000, phase: Phase::Baseline }
     }
@@ -68,6 +68,7 @@ impl HandWritten {
             short: None,
             phase: self.phase,
             instance: 0,
+            closed_loop: false,
         });
         operations.last_mut().unwrap()
     }

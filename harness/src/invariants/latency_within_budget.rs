@@ -66,7 +66,7 @@ fn response_times(case: &Case<'_>, outcomes: &[Outcome]) -> Vec<u64> {
         let ends = op.answered.unwrap_or(op.sent);
         !disturbed.iter().any(|(from, to)| op.due <= *to && ends >= *from)
     };
-    let creates = case.evidence.history.of(Function::CreateOrder);
+    let creates = case.evidence.history.arrivals_of(Function::CreateOrder);
     let judged = creates.filter(|op| op.phase == Phase::Baseline && outcomes.contains(&op.outcome) && calm(op));
     sorted(judged.filter_map(|op| Some(op.answered?.since(op.due))))
 }
@@ -95,7 +95,7 @@ fn own_fault(case: &Case<'_>, budget_ms: f64, accepted: usize) -> Option<String>
         return Some(format!("{accepted} orders accepted or timed out in the baseline phase, {SAMPLES_MIN} are needed for a p99"));
     }
     let lag_max_ms = LAG_FLOOR_MS.max(budget_ms / 5.0);
-    let in_load = |op: &&Operation| !matches!(op.phase, Phase::Drain | Phase::Quiesce);
+    let in_load = |op: &&Operation| !op.closed_loop && !matches!(op.phase, Phase::Drain | Phase::Quiesce);
     let lag = sorted(case.evidence.history.operations.iter().filter(in_load).map(|op| op.sent.since(op.due)));
     if let Some(lag_ms) = percentile_ms(&lag, 99).filter(|lag_ms| *lag_ms > lag_max_ms) {
         return Some(format!("the generator sent late: lag p99 {lag_ms:.3} ms, at most {lag_max_ms:.3} ms is allowed"));

@@ -20,6 +20,7 @@ mod linearizable;
 mod story;
 mod supply;
 mod suspects;
+mod words;
 
 mod acknowledged_is_durable;
 mod alerts_match_history;

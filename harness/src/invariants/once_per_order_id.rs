@@ -8,6 +8,7 @@ use super::claim::{Claim, Examination, Part, Violations};
 use super::index::OrderNumber;
 use super::no_oversell::may_be_undone;
 use super::story;
+use super::words::outcome;
 use crate::history::operation::Operation;
 use crate::history::record::{FailCode, Outcome};
 
@@ -82,7 +83,7 @@ fn forgotten(case: &Case<'_>, dealings: Dealings<'_>) -> Option<String> {
         denied && op.due > first_due && op.sent > acknowledged && !may_be_undone(case, dealings, ended)
     };
     let op = dealings.creates().find(forgets)?;
-    Some(format!("acknowledged at {acknowledged}, and its repetition at {} was refused, {:?}", op.sent, op.outcome))
+    Some(format!("acknowledged at {acknowledged}, and its repetition at {} was {}", op.sent, outcome(op.outcome)))
 }
 
 /// Something that one id has twice.

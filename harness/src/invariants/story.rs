@@ -6,9 +6,10 @@
 use super::case::{Case, StopView};
 use super::suspects::suspect;
 use super::verdict::{Story, Violation};
+use super::words::outcome;
 use crate::clock::Offset;
 use crate::history::operation::Operation;
-use crate::history::record::{ItemQuantity, OpId, Outcome, ProcStep};
+use crate::history::record::{ItemQuantity, OpId, ProcStep, Witness};
 use crate::scenario::ItemId;
 
 /// Operations of one order that a story tells; an order with more is repeated by a machine, and the rest says nothing new.
@@ -86,8 +87,7 @@ fn client_lines(op: &Operation) -> Vec<Story> {
         format!("{} {}{} sent to api-{} (operation {})", op.function.name(), op.order, list(&op.items), op.instance + 1, op.id.0);
     let mut lines = vec![line(Some(op.sent), "client", asked)];
     if let Some(answered) = op.answered {
-        let witness =
-            op.witness.iter().map(|told| format!(", token {} left {:?}", told.token, told.stock_after)).collect::<String>();
+        let witness: String = op.witness.iter().map(witnessed).collect();
         let told = format!("{} {}: {}{witness}", op.function.name(), op.order, outcome(op.outcome));
         lines.push(line(Some(answered), "client", told));
     }
@@ -98,13 +98,10 @@ fn list(items: &[ItemQuantity]) -> String {
     items.iter().map(|item| format!(" {} x {}", item.qty, item.item)).collect()
 }
 
-/// What became of an operation, in words.
-pub(super) fn outcome(outcome: Outcome) -> String {
-    match outcome {
-        Outcome::Ok => "ok".to_owned(),
-        Outcome::Fail(code) => format!("refused, {code:?}"),
-        Outcome::Info(cause) => format!("in doubt, {cause:?}"),
-    }
+/// `, token 3:17 left 1281`; the units that are left stand in the reply of the attempt that took them only.
+fn witnessed(told: &Witness) -> String {
+    let left = told.stock_after.map(|left| format!(" left {left}")).unwrap_or_default();
+    if told.token.is_empty() { left } else { format!(", token {}{left}", told.token) }
 }
 
 /// Faults, kill points and ends of processes within a second of a stretch of time.
@@ -114,7 +111,7 @@ fn nearby(case: &Case<'_>, first: Offset, last: Offset) -> Vec<Story> {
     let faults = history.faults.iter().filter(|mark| near(mark.at)).map(|mark| {
         let fault = &mark.what;
         let proof = if fault.proof.is_empty() { String::new() } else { format!(", {}", fault.proof) };
-        line(Some(mark.at), "fault", format!("{} on {}: {:?}{proof}", fault.kind, fault.target, fault.step))
+        line(Some(mark.at), "fault", format!("{} on {}: {}{proof}", fault.kind, fault.target, fault.step.name()))
     });
     let points = history.points.iter().filter(|mark| near(mark.at)).map(|mark| {
         let point = &mark.what;
@@ -126,7 +123,7 @@ fn nearby(case: &Case<'_>, first: Offset, last: Offset) -> Vec<Story> {
     let processes = history.processes.iter().filter(|mark| ends(mark.what.step) && near(mark.at)).map(|mark| {
         let process = &mark.what;
         let lane = if process.role.starts_with("worker") { "workers" } else { "process" };
-        line(Some(mark.at), lane, format!("{} pid {}: {:?} {}", process.role, process.pid, process.step, process.detail))
+        line(Some(mark.at), lane, format!("{} pid {}: {} {}", process.role, process.pid, process.step.name(), process.detail))
     });
     faults.chain(points).chain(processes).collect()
 }
@@ -182,7 +179,9 @@ fn item_lines(view: StopView<'_>, item: ItemId) -> Vec<Story> {
     }));
     if let Some(redis) = rows.redis {
         let (stock, locks) = (redis.stock.as_deref().unwrap_or("missing"), redis.locks.len());
-        lines.push(line(None, "redis", format!("{}: stock {stock}, meta {:?}, {locks} locks", view.name(), redis.meta)));
+        let meta: Vec<String> = redis.meta.iter().map(|(field, value)| format!("{field} {value}")).collect();
+        let meta = if meta.is_empty() { "missing".to_owned() } else { meta.join(", ") };
+        lines.push(line(None, "redis", format!("{}: stock {stock}, meta: {meta}; {locks} locks", view.name())));
     }
     lines
 }

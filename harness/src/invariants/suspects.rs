@@ -82,7 +82,7 @@ fn judged_twice(case: &Case<'_>, order: OrderNumber, _item: ItemId) -> Option<St
     let near = other.filter_map(|op| Some((op, op.answered?.as_millis_f64() - at.as_millis_f64())));
     let (op, apart) =
         near.min_by(|one, two| one.1.abs().total_cmp(&two.1.abs())).filter(|(_, apart)| apart.abs() <= TOGETHER_MS)?;
-    let (side, why) = (if apart < 0.0 { "before" } else { "after" }, super::story::outcome(op.outcome));
+    let (side, why) = (if apart < 0.0 { "before" } else { "after" }, super::words::outcome(op.outcome));
     Some(format!(
         "order {} was accepted in operation {} and {why} in operation {}, {:.0} ms {side} that",
         case.index.name(order),

@@ -2,7 +2,8 @@
 //!
 //! In: a checked scenario. Out: a [`Plan`], the same for the same scenario and tag. Pure. Each kind of draw has its own named
 //! stream and each order takes the same number of draws from it, so that changing one share of the mix moves nothing else. Changes of
-//! the stock have streams of their own, in [`stock_changes`](super::stock_changes).
+//! the stock and closed-loop users have streams of their own, in [`stock_changes`](super::stock_changes) and
+//! [`journey_draws`](super::journey_draws).
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
 use rand_chacha::ChaCha8Rng;
 
-use super::{carts, stock_changes};
+use super::{carts, journey_draws, stock_changes};
 use crate::clock::Offset;
 use crate::scenario::plan::{Action, Arrival, Plan, PlannedLine, PlannedOrder};
 use crate::scenario::{LoadStretch, Scenario};
@@ -24,7 +25,8 @@ use crate::scenario::{LoadStretch, Scenario};
 pub fn draw(scenario: &Scenario, run_tag: &str) -> Plan {
     let mut draws = Draws::new(scenario);
     let (orders, changes, arrivals) = (Vec::new(), Vec::new(), Vec::new());
-    let mut plan = Plan { scenario: scenario.clone(), run_tag: run_tag.to_owned(), orders, changes, arrivals };
+    let journeys = journey_draws::draw(scenario);
+    let mut plan = Plan { scenario: scenario.clone(), run_tag: run_tag.to_owned(), orders, changes, arrivals, journeys };
     let mut start = Offset::ZERO;
     for stretch in &scenario.stretches {
         let end = start.plus(Duration::from_millis(stretch.duration_ms));

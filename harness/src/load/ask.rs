@@ -10,8 +10,8 @@ use hyper::{Method, Request};
 use super::LoadError;
 use crate::clock::Offset;
 use crate::history::record::{Function, Invoke, ItemQuantity, OpId};
-use crate::target::changes;
 use crate::target::http::{CreateOrder, Line, Reading, read_reply};
+use crate::target::{changes, stock};
 
 /// One request to be made.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub(crate) struct Ask {
     pub(crate) instance: u16,
     /// Whether the body says that this id was sent before.
     pub(crate) retry: bool,
+    /// Whether a closed-loop user asks.
+    pub(crate) closed_loop: bool,
 }
 
 impl Ask {
@@ -45,6 +47,7 @@ impl Ask {
             (Function::CancelOrder, _) => (Method::POST, format!("/orders/{}/cancel", self.order), Bytes::new()),
             (Function::RefundOrder, _) => (Method::POST, format!("/orders/{}/refund", self.order), Bytes::new()),
             (Function::ReadOrder, _) => (Method::GET, format!("/orders/{}", self.order), Bytes::new()),
+            (Function::ReadStock, [line]) => (Method::GET, stock::path(line.item), Bytes::new()),
             (change, [line]) => {
                 let path = changes::path(change, line.item, &self.order).ok_or_else(unfit)?;
                 (Method::PUT, path, changes::body(change, *line))
@@ -83,15 +86,16 @@ impl Ask {
             due: self.due,
             instance: self.instance,
             conn,
+            closed_loop: self.closed_loop,
         }
     }
 
     /// Reads a whole reply.
     pub(crate) fn read(&self, status: u16, body: &[u8]) -> Reading {
-        if self.function.changes_stock() {
-            changes::read_reply(status, body, &self.order)
-        } else {
-            read_reply(status, body, &self.order)
+        match (self.function, self.lines.as_slice()) {
+            (Function::ReadStock, [line]) => stock::read_reply(status, body, line.item),
+            (change, _) if change.changes_stock() => changes::read_reply(status, body, &self.order),
+            _ => read_reply(status, body, &self.order),
         }
     }
 }

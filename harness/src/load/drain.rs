@@ -134,7 +134,7 @@ impl<'a> Drain<'a> {
             client: Client::new(endpoints, recorder, &Arc::new(Progress::default()), limits.request_timeout_ms),
             instances: u16::try_from(endpoints.api.len()).unwrap_or(u16::MAX),
             slots: Semaphore::new(IN_FLIGHT_MAX),
-            next_user: AtomicU64::new(plan.scenario.mix.users + 1),
+            next_user: AtomicU64::new(plan.next_user()),
             recorder,
             stop,
             deadline: recorder.clock().now().plus(Duration::from_millis(limits.quiesce_cap_ms)),
@@ -223,6 +223,7 @@ impl<'a> Drain<'a> {
             due: self.recorder.clock().now(),
             instance,
             retry: false,
+            closed_loop: false,
         };
         let outcome = self.client.ask(&ask).await?.outcome;
         if outcome == Outcome::Ok && self.plan.scenario.waits_for_expiry() {

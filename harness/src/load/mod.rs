@@ -8,6 +8,9 @@ mod carts;
 mod client;
 mod connections;
 pub mod drain;
+mod journey_draws;
+#[cfg(feature = "goose")]
+pub mod journeys;
 pub mod open_loop;
 mod pacer;
 pub mod progress;

@@ -206,6 +206,7 @@ impl<'a> OpenLoop<'a> {
             due: self.due(&arrival),
             instance: arrival.instance,
             retry,
+            closed_loop: false,
         };
         if creates {
             self.sender.add_attempt(arrival.order);

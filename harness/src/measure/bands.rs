@@ -109,12 +109,12 @@ impl Baseline {
             ));
         }
         let inside = |at: Offset| stretches.iter().any(|(from, to)| (*from..*to).contains(&at));
-        let answered = history.of(Function::CreateOrder).filter(|op| inside(op.due) && op.answered.is_some()).count();
+        let answered = history.arrivals_of(Function::CreateOrder).filter(|op| inside(op.due) && op.answered.is_some()).count();
         if answered < ANSWERS_MIN {
             return Err(format!("{answered} orders were answered in the baseline, {ANSWERS_MIN} are needed"));
         }
         let mut seconds: Vec<u64> = history
-            .of(Function::CreateOrder)
+            .arrivals_of(Function::CreateOrder)
             .filter(|op| op.is_ok() && inside(op.due))
             .map(|op| op.due.nanos() / 1_000_000_000)
             .collect();

@@ -61,12 +61,15 @@ pub fn buckets(history: &History, deadline: Duration) -> Vec<Bucket> {
         buckets[axis.index(due)].shed += 1;
     }
     for op in &history.operations {
-        buckets[axis.index(op.due)].offered += 1;
-        if let Some(answered) = op.answered {
-            count(&mut buckets[axis.index(answered)], op.outcome);
+        let ended = op.answered.map(|answered| axis.index(answered));
+        if op.closed_loop {
+            ended.into_iter().for_each(|ended| buckets[ended].closed_loop += 1);
+            continue;
         }
+        buckets[axis.index(op.due)].offered += 1;
+        ended.into_iter().for_each(|ended| count(&mut buckets[ended], op.outcome));
     }
-    let creates = || history.of(Function::CreateOrder);
+    let creates = || history.arrivals_of(Function::CreateOrder);
     for (index, sorted) in by_bucket(creates().filter(|op| op.is_ok()), axis, deadline) {
         buckets[index].ok_p50_ms = Some(nearest_rank(&sorted, 50));
         buckets[index].ok_p99_ms = Some(nearest_rank(&sorted, 99));

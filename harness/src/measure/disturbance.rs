@@ -113,7 +113,8 @@ struct Orders<'a> {
 
 impl<'a> Orders<'a> {
     fn of(history: &'a History, deadline: Duration) -> Self {
-        let mut sorted: Vec<&Operation> = history.of(Function::CreateOrder).filter(|op| op.phase != Phase::Drain).collect();
+        let mut sorted: Vec<&Operation> =
+            history.arrivals_of(Function::CreateOrder).filter(|op| op.phase != Phase::Drain).collect();
         sorted.sort_by_key(|op| op.due);
         Self { sorted, deadline }
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::disturbance::{Disturbance, disturbed};
+use super::kind::Kind;
 use super::outcome_names;
 use crate::clock::Offset;
 use crate::history::operation::{History, Operation};
@@ -44,9 +45,9 @@ pub fn errors(history: &History, faults: &[Disturbance]) -> Vec<ErrorCause> {
     };
     let mut causes = BTreeMap::<_, ErrorCause>::new();
     for op in history.operations.iter().filter(|op| is_error(op.outcome)) {
-        let cause = causes.entry((op.function, op.outcome, op.http)).or_insert_with(|| {
+        let cause = causes.entry((Kind::of(op), op.outcome, op.http)).or_insert_with(|| {
             let (class, why) = outcome_names(op.outcome);
-            let (function, example) = (op.function.name().to_owned(), op.order.to_string());
+            let (function, example) = (Kind::of(op).name(), op.order.to_string());
             ErrorCause { function, class, why, http: op.http, count: 0, disturbed: 0, first: op.sent, example }
         });
         cause.count += 1;

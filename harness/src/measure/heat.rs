@@ -35,7 +35,7 @@ pub struct HeatMap {
 /// The map of a run; empty without orders. A timeout counts as its `deadline` or more.
 #[must_use]
 pub fn heat_map(history: &History, deadline: Duration) -> HeatMap {
-    let orders = || history.of(Function::CreateOrder);
+    let orders = || history.arrivals_of(Function::CreateOrder);
     let due = orders().map(|op| op.due.nanos() / 1_000_000);
     let Some((first, last)) =
         due.fold(None, |ends: Option<(u64, u64)>, at| Some(ends.map_or((at, at), |(first, last)| (first.min(at), last.max(at)))))

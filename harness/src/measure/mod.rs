@@ -3,7 +3,7 @@
 //! In: a [`History`](crate::history::operation::History). Out: [`Measurements`]. Live counters are decoration; these are the numbers.
 //! No async, no sockets, no clock. It judges nothing: limits belong to the invariants.
 //!
-//! [`histogram`] holds one set of latencies, [`sets`] the table and the spectra, [`curves`] the buckets over time, [`totals`] the sums,
+//! [`kind`] names what was measured, [`histogram`] holds one set of latencies, [`sets`] the table and the spectra, [`curves`] the buckets over time, [`totals`] the sums,
 //! [`heat`] the map of latencies over time, [`readings`] the samples, [`stalls`] how long the machine stood still, [`rates`] shares of failures. Of faults: [`spans`] says when they were in force, [`recovery`] how
 //! long the service took to be itself again, [`coverage`] which kill points were met, [`disturbance`] what buyers felt meanwhile, [`errors`]
 //! what went wrong and whether a fault explains it.
@@ -15,6 +15,7 @@ pub mod disturbance;
 pub mod errors;
 pub mod heat;
 pub mod histogram;
+pub mod kind;
 pub mod rates;
 pub mod readings;
 pub mod recovery;
@@ -86,6 +87,9 @@ pub struct Bucket {
     pub info: u64,
     /// Arrivals shed in the bucket.
     pub shed: u64,
+    /// Operations of closed-loop users that ended in the bucket; in none of the others.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub closed_loop: u64,
     /// Median response time of `create_order` that ended `ok`, due in the bucket; absent if none.
     pub ok_p50_ms: Option<f64>,
     /// 99th percentile of the same.
@@ -157,6 +161,20 @@ pub struct Throughput {
     pub refused_per_s: f64,
 }
 
+/// What closed-loop users did beside the arrivals. Their times are in no other figure: who waits for an answer before the next step asks less
+/// while the service is slow.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedLoop {
+    /// Users.
+    pub users: u64,
+    /// Operations that they sent.
+    pub operations: u64,
+    /// Of those, with a definite answer of the service.
+    pub answered: u64,
+    /// Different orders accepted.
+    pub accepted: u64,
+}
+
 /// All figures of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measurements {
@@ -192,6 +210,15 @@ pub struct Measurements {
     /// How long the machine itself stood still.
     #[serde(default)]
     pub stalls: stalls::Stalls,
+    /// Closed-loop users; absent if the plan has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_loop: Option<ClosedLoop>,
+}
+
+/// The form that serde wants.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Computes all figures of a run. Pure: the same plan and history give the same figures.
@@ -214,6 +241,7 @@ pub fn measure(plan: &Plan, history: &History) -> Measurements {
         heat: heat::heat_map(history, deadline),
         readings: readings::curves(history),
         stalls: stalls::stalls(history),
+        closed_loop: totals::closed_loop(plan, history),
     }
 }
 

@@ -57,7 +57,7 @@ pub fn all_series(history: &History) -> Vec<Series> {
 
 /// Every `create_order` of the load by due time, with arrivals that found no slot among them: nobody answered those.
 fn orders(history: &History) -> Vec<(Offset, f64, bool)> {
-    let sent = history.of(Function::CreateOrder).filter(|op| op.phase != Phase::Drain).map(|op| {
+    let sent = history.arrivals_of(Function::CreateOrder).filter(|op| op.phase != Phase::Drain).map(|op| {
         let waited = op.answered.map_or(f64::INFINITY, |answered| answered.since(op.due).as_secs_f64() * 1e3);
         (op.due, waited, is_answer(op))
     });

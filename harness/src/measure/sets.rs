@@ -1,4 +1,4 @@
-//! Latencies by function, outcome and phase: the table and the spectra.
+//! Latencies by kind of operation, outcome and phase: the table and the spectra.
 //!
 //! In: operations. Out: [`LatencyRow`]s and [`Spectrum`]s. Each operation is recorded once; the wider rows (`all`, `load`) are merged
 //! from the narrow ones.
@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::histogram::LatencyHistogram;
+use super::kind::Kind;
 use super::{LatencyRow, Spectrum, elapsed, outcome_names};
 use crate::history::operation::Operation;
-use crate::history::record::{FailCode, Function, Outcome};
+use crate::history::record::{FailCode, Outcome};
 use crate::scenario::Phase;
 
 /// Which outcomes a row counts.
@@ -71,7 +72,7 @@ impl Span {
     }
 }
 
-type Key = (Function, Group, Span);
+type Key = (Kind, Group, Span);
 
 /// Response and service times of one set of operations.
 #[derive(Debug, Clone, Default)]
@@ -104,24 +105,24 @@ impl LatencySets {
     pub fn collect(operations: &[Operation], deadline: Duration) -> Self {
         let mut narrow: BTreeMap<Key, Times> = BTreeMap::new();
         for op in operations {
-            narrow.entry((op.function, Group::of(op.outcome), Span::Of(op.phase))).or_default().record(op, deadline);
+            narrow.entry((Kind::of(op), Group::of(op.outcome), Span::Of(op.phase))).or_default().record(op, deadline);
         }
         let mut sets = narrow.clone();
-        for ((function, group, span), times) in &narrow {
-            sets.entry((*function, Group::All, *span)).or_default().merge(times);
+        for ((kind, group, span), times) in &narrow {
+            sets.entry((*kind, Group::All, *span)).or_default().merge(times);
             if span.is_load() {
-                sets.entry((*function, *group, Span::Load)).or_default().merge(times);
-                sets.entry((*function, Group::All, Span::Load)).or_default().merge(times);
+                sets.entry((*kind, *group, Span::Load)).or_default().merge(times);
+                sets.entry((*kind, Group::All, Span::Load)).or_default().merge(times);
             }
         }
         Self { sets }
     }
 
-    /// The table, by function, outcome and phase.
+    /// The table, by kind, outcome and phase.
     #[must_use]
     pub fn rows(&self) -> Vec<LatencyRow> {
-        let row = |((function, group, span), times): (&Key, &Times)| LatencyRow {
-            function: function.name().to_owned(),
+        let row = |((kind, group, span), times): (&Key, &Times)| LatencyRow {
+            function: kind.name(),
             outcome: group.name(),
             phase: span.name().to_owned(),
             response: times.response.latency(),
@@ -135,8 +136,8 @@ impl LatencySets {
     #[must_use]
     pub fn spectra(&self) -> Vec<Spectrum> {
         let mut classes: BTreeMap<usize, Times> = BTreeMap::new();
-        for ((function, group, span), times) in &self.sets {
-            if let (Function::CreateOrder, Span::Of(Phase::Baseline), Some(class)) = (function, span, group.class()) {
+        for ((kind, group, span), times) in &self.sets {
+            if let (&Kind::ARRIVING_ORDER, Span::Of(Phase::Baseline), Some(class)) = (kind, span, group.class()) {
                 classes.entry(class).or_default().merge(times);
             }
         }

@@ -6,23 +6,24 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use super::histogram::LatencyHistogram;
-use super::{Generator, OutcomeCount, Throughput, is_refusal, outcome_names};
+use super::kind::Kind;
+use super::{ClosedLoop, Generator, OutcomeCount, Throughput, is_refusal, outcome_names};
 use crate::clock::Offset;
 use crate::history::operation::{History, Operation};
 use crate::history::record::{Function, Outcome, ShedCause};
 use crate::scenario::Phase;
 use crate::scenario::plan::Plan;
 
-/// Operations by function and outcome.
+/// Operations by kind and outcome.
 #[must_use]
 pub fn outcomes(history: &History) -> Vec<OutcomeCount> {
-    let mut counts: BTreeMap<(Function, Outcome), u64> = BTreeMap::new();
+    let mut counts: BTreeMap<(Kind, Outcome), u64> = BTreeMap::new();
     for op in &history.operations {
-        *counts.entry((op.function, op.outcome)).or_default() += 1;
+        *counts.entry((Kind::of(op), op.outcome)).or_default() += 1;
     }
-    let named = |((function, outcome), count): ((Function, Outcome), u64)| {
+    let named = |((kind, outcome), count): ((Kind, Outcome), u64)| {
         let (class, why) = outcome_names(outcome);
-        OutcomeCount { function: function.name().to_owned(), class, why, count }
+        OutcomeCount { function: kind.name(), class, why, count }
     };
     counts.into_iter().map(named).collect()
 }
@@ -43,7 +44,7 @@ pub fn last_event(history: &History) -> Offset {
     operations.chain(marks).max().unwrap_or_default()
 }
 
-/// Throughput of the baseline phases; all zero if there is none.
+/// Throughput of the baseline phases, of arrivals only; all zero if there is none.
 #[must_use]
 pub fn throughput(history: &History) -> Throughput {
     let judged: Vec<_> = stretches(history).into_iter().filter(|stretch| stretch.0 == Phase::Baseline).collect();
@@ -52,11 +53,12 @@ pub fn throughput(history: &History) -> Throughput {
         return Throughput::default();
     }
     let inside = |at: Offset| judged.iter().any(|(_, from, to)| (*from..*to).contains(&at));
-    let answered: Vec<&Operation> = history.operations.iter().filter(|op| op.answered.is_some_and(inside)).collect();
+    let arrivals = || history.operations.iter().filter(|op| !op.closed_loop);
+    let answered: Vec<&Operation> = arrivals().filter(|op| op.answered.is_some_and(inside)).collect();
     let creates = || answered.iter().filter(|op| op.function == Function::CreateOrder);
     let accepted: HashSet<&str> = creates().filter(|op| op.is_ok()).map(|op| &*op.order).collect();
     let shed = history.sheds.iter().filter(|shed| shed.what.why == ShedCause::NoSlot && inside(shed.what.due)).count();
-    let offered = history.operations.iter().filter(|op| inside(op.due)).count() + shed;
+    let offered = arrivals().filter(|op| inside(op.due)).count() + shed;
     let achieved = answered.iter().filter(|op| op.is_ok() || is_refusal(op.outcome)).count();
     let refused = creates().filter(|op| is_refusal(op.outcome)).count();
     Throughput {
@@ -77,7 +79,7 @@ fn rate(count: usize, seconds: f64) -> f64 {
 #[must_use]
 pub fn generator(plan: &Plan, history: &History) -> Generator {
     let mut lag = LatencyHistogram::default();
-    for op in history.operations.iter().filter(|op| !matches!(op.phase, Phase::Warmup | Phase::Drain)) {
+    for op in history.operations.iter().filter(|op| !op.closed_loop && !matches!(op.phase, Phase::Warmup | Phase::Drain)) {
         lag.record(op.sent.since(op.due));
     }
     let shed_by = |cause: ShedCause| history.sheds.iter().filter(|shed| shed.what.why == cause).count() as u64;
@@ -88,6 +90,18 @@ pub fn generator(plan: &Plan, history: &History) -> Generator {
         planned: plan.arrivals.len() as u64,
         in_flight_max: in_flight_max(history, Duration::from_millis(plan.scenario.limits.request_timeout_ms)),
     }
+}
+
+/// What closed-loop users did; `None` if the plan has none.
+#[must_use]
+pub fn closed_loop(plan: &Plan, history: &History) -> Option<ClosedLoop> {
+    let users = plan.journeys.len() as u64;
+    let sent = || history.operations.iter().filter(|op| op.closed_loop);
+    let orders = sent().filter(|op| op.function == Function::CreateOrder && op.is_ok());
+    let accepted: HashSet<&str> = orders.map(|op| &*op.order).collect();
+    let answered = sent().filter(|op| op.is_ok() || is_refusal(op.outcome)).count() as u64;
+    let told = ClosedLoop { users, operations: sent().count() as u64, answered, accepted: accepted.len() as u64 };
+    (users > 0).then_some(told)
 }
 
 /// Most operations open at one instant. One that was never answered held its slot for `deadline`; one that ends frees its slot for

@@ -66,6 +66,9 @@ struct Rates {
     fail: Vec<f64>,
     info: Vec<f64>,
     shed: Vec<f64>,
+    /// Empty without closed-loop users.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    closed_loop: Vec<f64>,
 }
 
 /// Response times by bucket, ms; `null` where nothing was due.
@@ -79,7 +82,7 @@ struct Percentiles {
 
 /// A spectrum on an axis of nines: 1 is 90 %, 2 is 99 %.
 #[derive(Debug, Serialize)]
-struct Curve {
+pub(super) struct Curve {
     name: String,
     nines: Vec<f64>,
     ms: Vec<f64>,
@@ -91,8 +94,9 @@ impl Charts {
     pub fn of(report: &Report, evidence: &Evidence) -> Self {
         let measurements = &report.measurements;
         let buckets = &measurements.buckets;
-        let per_s =
-            |count: fn(&Bucket) -> u64| buckets.iter().map(|bucket| per_second(count(bucket), measurements.bucket_ms)).collect();
+        let per_s = |count: fn(&Bucket) -> u64| -> Vec<f64> {
+            buckets.iter().map(|bucket| per_second(count(bucket), measurements.bucket_ms)).collect()
+        };
         let percentile = |value: fn(&Bucket) -> Option<f64>| buckets.iter().map(|bucket| value(bucket).map(rounded)).collect();
         Self {
             budget_ms: evidence.scenario().promises.latency_p99_budget_ms,
@@ -104,6 +108,7 @@ impl Charts {
                 fail: per_s(|bucket| bucket.fail),
                 info: per_s(|bucket| bucket.info),
                 shed: per_s(|bucket| bucket.shed),
+                closed_loop: if measurements.closed_loop.is_some() { per_s(|bucket| bucket.closed_loop) } else { Vec::new() },
             },
             latency: Percentiles {
                 ok_p50: percentile(|bucket| bucket.ok_p50_ms),
@@ -163,7 +168,7 @@ fn fault_spans(measurements: &Measurements, history: &History) -> Vec<Span> {
 }
 
 /// The last point, quantile 1, stands one third of a nine beyond the last that the count can tell apart.
-fn curve(spectrum: &Spectrum) -> Curve {
+pub(super) fn curve(spectrum: &Spectrum) -> Curve {
     let inner = spectrum.points.iter().filter(|point| point.quantile < 1.0);
     let mut nines: Vec<f64> = inner.map(|point| rounded(-(1.0 - point.quantile).log10()).max(0.0)).collect();
     let last = nines.last().copied().unwrap_or_default();
@@ -198,7 +203,7 @@ fn heat(map: &HeatMap) -> Heat {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-fn per_second(count: u64, bucket_ms: u64) -> f64 {
+pub(super) fn per_second(count: u64, bucket_ms: u64) -> f64 {
     count as f64 * 1e3 / bucket_ms.max(1) as f64
 }
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::figures::{ms, rate, verdict_word};
 use super::index::RunSummary;
-use super::{Report, calendar};
+use super::{Report, calendar, compare_page};
 
 /// Runs of the same kind that a noise is measured from, at least.
 pub const PEERS_MIN: usize = 3;
@@ -36,7 +36,7 @@ impl Weight {
 }
 
 /// One figure of both runs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Difference {
     /// What it is, with its unit.
     pub figure: &'static str,
@@ -48,12 +48,20 @@ pub struct Difference {
     pub change_percent: Option<f64>,
     /// Largest less smallest value among the other runs; absent with fewer than [`PEERS_MIN`].
     pub noise: Option<f64>,
+    /// Other runs that have the figure.
+    pub peers: usize,
     /// Whether the change says anything.
     pub weight: Weight,
+    /// How a value of it is told.
+    pub(super) form: fn(f64) -> String,
+    /// What its value in a report stands on.
+    pub(super) stands_on: StandsOn,
 }
 
+type StandsOn = fn(&Report) -> Option<String>;
+
 /// Two runs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Comparison {
     /// The first.
     pub before: RunSummary,
@@ -67,15 +75,15 @@ pub struct Comparison {
     pub verdicts: Vec<(String, &'static str, &'static str)>,
 }
 
-/// Name, value of a run, form for people.
-type Figure = (&'static str, fn(&RunSummary) -> Option<f64>, fn(f64) -> String);
+/// Name, value of a run, form for people, what it stands on.
+type Figure = (&'static str, fn(&RunSummary) -> Option<f64>, fn(f64) -> String, StandsOn);
 
 const FIGURES: [Figure; 5] = [
-    ("p99 accepted, ms", |run| run.p99_ok_ms, ms),
-    ("p99 sold out, ms", |run| run.p99_sold_out_ms, ms),
-    ("accepted per s", |run| run.accepted_per_s, rate),
-    ("answered per s", |run| run.answered_per_s, rate),
-    ("slowest recovery, ms", |run| run.recovery_ms, ms),
+    ("p99 accepted, ms", |run| run.p99_ok_ms, ms, |report| compare_page::orders(report, "ok")),
+    ("p99 sold out, ms", |run| run.p99_sold_out_ms, ms, |report| compare_page::orders(report, "sold_out")),
+    ("accepted per s", |run| run.accepted_per_s, rate, compare_page::stretch),
+    ("answered per s", |run| run.answered_per_s, rate, compare_page::stretch),
+    ("slowest recovery, ms", |run| run.recovery_ms, ms, compare_page::faults),
 ];
 
 /// Compares two runs. `others` may hold any runs, these two among them: only earlier ones of the same kind as the first are used.
@@ -86,13 +94,14 @@ pub fn compare(before: &Report, after: &Report, others: &[RunSummary]) -> Compar
         run.scenario == first.scenario && run.servers == first.servers && run.commit == first.commit && run.run_id != second.run_id
     };
     let peers: Vec<&RunSummary> = others.iter().filter(same_kind).collect();
-    let figure =
-        |(name, value, _): &Figure| difference(name, value(&first), value(&second), peers.iter().filter_map(|run| value(run)));
-    let figures = FIGURES.iter().map(figure).collect();
+    let figures =
+        FIGURES.iter().map(|figure| difference(figure, [&first, &second], peers.iter().filter_map(|run| figure.1(run)))).collect();
     Comparison { caveats: caveats(before, after), figures, verdicts: verdicts(before, after), before: first, after: second }
 }
 
-fn difference(figure: &'static str, before: Option<f64>, after: Option<f64>, peers: impl Iterator<Item = f64>) -> Difference {
+fn difference(figure: &Figure, runs: [&RunSummary; 2], peers: impl Iterator<Item = f64>) -> Difference {
+    let &(figure, value, form, stands_on) = figure;
+    let [before, after] = runs.map(value);
     let peers: Vec<f64> = peers.collect();
     let (low, high) = peers.iter().fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(*value), high.max(*value)));
     let noise = (peers.len() >= PEERS_MIN).then_some(high - low);
@@ -103,7 +112,7 @@ fn difference(figure: &'static str, before: Option<f64>, after: Option<f64>, pee
         _ => Weight::Unknown,
     };
     let change_percent = both.filter(|(before, _)| *before != 0.0).map(|(before, after)| (after - before) / before * 100.0);
-    Difference { figure, before, after, change_percent, noise, weight }
+    Difference { figure, before, after, change_percent, noise, peers: peers.len(), weight, form, stands_on }
 }
 
 fn caveats(before: &Report, after: &Report) -> Vec<String> {
@@ -156,7 +165,8 @@ impl Comparison {
         }
         self.caveats.iter().try_for_each(|caveat| writeln!(text, "CAREFUL: {caveat}"))?;
         writeln!(text, "\n{:<22} {:>12} {:>12} {:>9} {:>12}", "", "A", "B", "change", "")?;
-        for (difference, (_, _, form)) in self.figures.iter().zip(FIGURES) {
+        for difference in &self.figures {
+            let form = difference.form;
             let value = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), form);
             let change = difference.change_percent.map_or_else(|| "–".to_owned(), |change| format!("{change:+.1} %"));
             let (before, after) = (value(difference.before), value(difference.after));

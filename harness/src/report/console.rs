@@ -33,6 +33,9 @@ fn write_all(text: &mut String, report: &Report, folder: &Path) -> std::fmt::Res
     write_latency(text, report)?;
     writeln!(text, "throughput  {}", figures::throughput(report))?;
     writeln!(text, "generator   {}", figures::generator(&report.measurements))?;
+    figures::closed_loop(&report.measurements)
+        .into_iter()
+        .try_for_each(|line| writeln!(text, "closed loop {line}; in no figure above"))?;
     breakage::line(&report.measurements).into_iter().try_for_each(|line| writeln!(text, "faults      {line}"))?;
     writeln!(text, "report      {}", folder.join(HTML).display())?;
     writeln!(text, "repeat      {}", report.run.command)

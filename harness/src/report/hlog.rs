@@ -1,6 +1,6 @@
 //! `latency.hlog`: response times as an HDR interval log, V2 with deflate, as the tools of HdrHistogram read it.
 //!
-//! In: a history. Out: one line for each 100 ms × function × outcome, tagged `create_order-sold_out`; values in µs, by due time. The
+//! In: a history. Out: one line for each 100 ms × kind × outcome, tagged `create_order-sold_out`; values in µs, by due time. The
 //! maximum of a line, which is for people, is in ms.
 
 use std::time::{Duration, UNIX_EPOCH};
@@ -12,14 +12,15 @@ use super::files::form_error;
 use super::folder::LATENCY;
 use super::{ReportError, RunIdentity};
 use crate::history::operation::{History, Operation};
-use crate::history::record::{Function, Outcome};
+use crate::history::record::Outcome;
 use crate::measure::curves::BUCKET_MS;
 use crate::measure::histogram::{empty_counts, micros};
+use crate::measure::kind::Kind;
 use crate::measure::{elapsed, outcome_names};
 use crate::scenario::plan::Plan;
 
-/// Interval, function, fate, response time in µs; doubts of all causes are one.
-type Entry = (u64, Function, Option<Outcome>, u64);
+/// Interval, kind, fate, response time in µs; doubts of all causes are one.
+type Entry = (u64, Kind, Option<Outcome>, u64);
 
 /// The whole log.
 ///
@@ -52,18 +53,18 @@ fn sorted_entries(history: &History, plan: &Plan) -> Vec<Entry> {
     let deadline = Duration::from_millis(plan.scenario.limits.request_timeout_ms);
     let fate = |op: &Operation| (!op.is_info()).then_some(op.outcome);
     let interval = |op: &Operation| op.due.nanos() / (BUCKET_MS * 1_000_000);
-    let entry = |op: &Operation| (interval(op), op.function, fate(op), micros(elapsed(op, op.due, deadline)));
+    let entry = |op: &Operation| (interval(op), Kind::of(op), fate(op), micros(elapsed(op, op.due, deadline)));
     let mut entries: Vec<Entry> = history.operations.iter().map(entry).collect();
     entries.sort_unstable();
     entries
 }
 
 /// `create_order-ok`, `create_order-sold_out`, `create_order-info`.
-fn tag((_, function, fate, _): Entry) -> String {
+fn tag((_, kind, fate, _): Entry) -> String {
     let fate = match fate {
         None => "info".to_owned(),
         Some(Outcome::Ok) => "ok".to_owned(),
         Some(outcome) => outcome_names(outcome).1,
     };
-    format!("{}-{fate}", function.name())
+    format!("{}-{fate}", kind.name())
 }

@@ -45,6 +45,7 @@ struct Page<'a> {
     live: bool,
     live_script: &'static str,
     stalls: Option<String>,
+    closed_loop: bool,
     budget: String,
     styles: &'static str,
     plot_styles: &'static str,
@@ -128,6 +129,7 @@ fn page(report: &Report, evidence: &Evidence, live: bool) -> Result<String, Repo
         live,
         live_script: include_str!("../../assets/live.js"),
         stalls: stalls(report),
+        closed_loop: report.measurements.closed_loop.is_some(),
         budget: ms(evidence.scenario().promises.latency_p99_budget_ms),
         styles: include_str!("../../assets/report.css"),
         plot_styles: include_str!("../../assets/uplot/uPlot.min.css"),
@@ -251,6 +253,9 @@ fn generator(report: &Report) -> Vec<(&'static str, String)> {
         ("Skipped, their order was refused", count(generator.skipped)),
         ("Most requests open at once", count(generator.in_flight_max)),
     ]
+    .into_iter()
+    .chain(figures::closed_loop(&report.measurements).map(|told| ("Closed-loop users beside it", told)))
+    .collect()
 }
 
 /// How long the machine stood still, in words; none if nobody watched.

@@ -90,7 +90,10 @@ fn write_faults(page: &mut String, report: &Report) -> std::fmt::Result {
 
 fn write_figures(page: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(page, "## Figures\n\n- Throughput: {}.", figures::throughput(report))?;
-    writeln!(page, "- Generator: {}.\n", figures::generator(&report.measurements))?;
+    writeln!(page, "- Generator: {}.", figures::generator(&report.measurements))?;
+    let closed = figures::closed_loop(&report.measurements);
+    closed.into_iter().try_for_each(|line| writeln!(page, "- Closed loop: {line}; in no other figure here."))?;
+    writeln!(page)?;
     let lines = figures::headline(&report.measurements);
     if lines.is_empty() {
         return writeln!(page, "No order was answered in a baseline phase.\n");

@@ -11,6 +11,7 @@ pub mod breakage;
 pub mod calendar;
 pub mod charts;
 pub mod compare;
+pub mod compare_page;
 pub mod console;
 pub mod coverage;
 pub mod figures;

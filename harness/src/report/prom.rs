@@ -126,6 +126,11 @@ fn trouble(report: &Report, families: &mut Families<'_>) {
     families.gauge("generator_lag_p99_seconds", "How late requests were sent, 99th percentile.", lag);
     let stalls = (measured.stalls.watched_ms > 0.0).then(|| ([], measured.stalls.total_ms / 1e3));
     families.gauge("machine_stalls_seconds", "By how much a sleeping thread woke late, of wakes over 4 ms.", stalls);
+    let closed = measured.closed_loop.iter().flat_map(|told| {
+        [("sent", told.operations), ("answered", told.answered), ("orders_accepted", told.accepted)]
+            .map(|(kind, number)| ([("kind", kind.to_owned())], whole(number)))
+    });
+    families.gauge("closed_loop_operations", "What closed-loop users did; in no rate above.", closed);
     let recoveries = measured.faults.iter().flat_map(|fault| {
         let parts = fault.recovery.iter().flat_map(|recovery| &recovery.components);
         parts.filter_map(|part| {

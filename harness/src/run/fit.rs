@@ -7,11 +7,14 @@ use crate::scenario::faults::{Fault, Target};
 use crate::scenario::{FaultWindow, Scenario};
 use crate::stack::{Rig, StackError};
 
-/// Whether every fault of `scenario` can be done on `rig`.
+/// Whether every fault of `scenario` can be done on `rig`, and this build has what its load needs.
 ///
 /// # Errors
-/// The first fault that cannot, in one sentence; for the user to mend.
+/// The first thing that cannot be done, in one sentence; for the user to mend.
 pub fn fits(scenario: &Scenario, rig: &Rig) -> Result<(), StackError> {
+    if scenario.mix.journeys > 0 && !cfg!(feature = "goose") {
+        return Err(StackError::Refused(NEEDS_GOOSE.to_owned()));
+    }
     let faults = scenario.faults.iter();
     let why = |window: &FaultWindow| {
         let store = (!rig.backend.is_own()).then(|| needs_own_stores(window)).flatten();
@@ -20,6 +23,8 @@ pub fn fits(scenario: &Scenario, rig: &Rig) -> Result<(), StackError> {
     };
     faults.into_iter().find_map(why).map_or(Ok(()), |why| Err(StackError::Refused(why)))
 }
+
+const NEEDS_GOOSE: &str = "closed-loop users (--journeys) are not part of this build: build it with --features goose";
 
 /// Why a fault is not for stores that somebody else runs.
 fn needs_own_stores(window: &FaultWindow) -> Option<&'static str> {

@@ -150,10 +150,13 @@ async fn stop_after(
     Ok(stop_point(after, context, || 0, &final_reads(run.plan)).await?)
 }
 
-/// A sample of order ids, evenly spread over the plan.
+/// A sample of order ids, evenly spread over the plan, closed-loop users among it.
 fn final_reads(plan: &Plan) -> Vec<String> {
-    let step = plan.orders.len().div_ceil(FINAL_READS_MAX).max(1);
-    (0..plan.orders.len()).step_by(step).filter_map(|index| u32::try_from(index).ok()).map(|index| plan.order_id(index)).collect()
+    let rounds = plan.journeys.iter().enumerate().flat_map(|(user, rounds)| (0..rounds.len()).map(move |round| (user, round)));
+    let arriving = (0..plan.orders.len()).filter_map(|index| u32::try_from(index).ok());
+    let step = (plan.orders.len() + rounds.clone().count()).div_ceil(FINAL_READS_MAX).max(1);
+    let journeys = rounds.step_by(step).map(|(user, round)| plan.journey_order_id(user, round));
+    arriving.step_by(step).map(|index| plan.order_id(index)).chain(journeys).collect()
 }
 
 fn spec(request: &RunRequest, folder: &RunFolder) -> StackSpec {

@@ -1,4 +1,4 @@
-//! Runs load and drain test on a thread of their own, so that nothing else of the harness shows up as lag of the generator.
+//! Runs load, closed-loop users and drain test on threads of their own, so that nothing else of the harness shows up as lag of the generator.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -20,9 +20,30 @@ use crate::stack::Endpoints;
 /// Pause between two readings for a person.
 const READING_EVERY: Duration = Duration::from_secs(1);
 
-/// Sends the whole plan.
+/// Sends the whole plan, closed-loop users beside the arrivals.
 pub(super) async fn sell(run: Run<'_>, endpoints: &Endpoints) -> Result<(), RunError> {
     run.watch.stage("selling");
+    let (arrivals, journeys) = tokio::join!(arrive(run, endpoints), journey(run, endpoints));
+    arrivals.and(journeys)
+}
+
+#[cfg(feature = "goose")]
+async fn journey(run: Run<'_>, endpoints: &Endpoints) -> Result<(), RunError> {
+    if run.plan.journeys.is_empty() {
+        return Ok(());
+    }
+    let (plan, endpoints, recorder, stop) = (run.plan.clone(), endpoints.clone(), run.recorder.clone(), run.stop.clone());
+    let journeys = move || async move { crate::load::journeys::run_journeys(&plan, &endpoints, &recorder, &stop).await };
+    Ok(on_own_thread(journeys).await??)
+}
+
+/// A plan with journeys was refused before anything started.
+#[cfg(not(feature = "goose"))]
+async fn journey(_run: Run<'_>, _endpoints: &Endpoints) -> Result<(), RunError> {
+    Ok(())
+}
+
+async fn arrive(run: Run<'_>, endpoints: &Endpoints) -> Result<(), RunError> {
     let progress = Arc::new(Progress::default());
     let (plan, endpoints, recorder) = (run.plan.clone(), endpoints.clone(), run.recorder.clone());
     let (told, stop) = (Arc::clone(&progress), run.stop.clone());

@@ -91,6 +91,7 @@ fn check_mix(mix: &Mix) -> Result<(), ScenarioError> {
         require(&format!("mix.operator.{field}"), count <= 10_000, "must be at most 10000")?;
     }
     require("mix.operator.units_max", (1..=1_000_000).contains(&units_max), "must be 1 to 1000000")?;
+    require("mix.journeys", mix.journeys <= 1_000, "must be at most 1000")?;
     require("mix.users", mix.users >= 1, "must be at least 1")?;
     require("mix.quantity_max", (1..=1_000).contains(&mix.quantity_max), "must be 1 to 1000")?;
     let (shortest, longest) = mix.think_ms;
@@ -156,7 +157,7 @@ mod tests {
     #[test]
     fn each_field_out_of_its_range_is_named() {
         type Spoil = fn(&mut Scenario);
-        let wrong: [(&str, Spoil); 55] = [
+        let wrong: [(&str, Spoil); 56] = [
             ("name", |it| it.name.clear()),
             ("name", |it| it.name = "Flash".into()),
             ("name", |it| it.name = "x".repeat(41)),
@@ -189,6 +190,7 @@ mod tests {
             ("mix.operator.restocks", |it| it.mix.operator.restocks = 10_001),
             ("mix.operator.units_max", |it| it.mix.operator.units_max = 0),
             ("mix.operator.units_max", |it| it.mix.operator.units_max = 1_000_001),
+            ("mix.journeys", |it| it.mix.journeys = 1_001),
             ("mix.users", |it| it.mix.users = 0),
             ("mix.quantity_max", |it| it.mix.quantity_max = 0),
             ("mix.think_ms", |it| it.mix.think_ms = (2, 1)),

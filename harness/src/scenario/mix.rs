@@ -34,6 +34,10 @@ pub struct Mix {
     /// Orders of several items.
     #[serde(default)]
     pub carts: Carts,
+    /// Closed-loop users beside the arrivals, 0 to 1000: each browses, orders, pays or cancels and asks again, over and over until the load
+    /// ends, and thinks between its steps as long as `think_ms` says.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub journeys: u32,
     /// What happens to the stock beside the orders.
     #[serde(default)]
     pub operator: Operator,
@@ -107,9 +111,16 @@ impl Default for Mix {
             think_ms: (0, 0),
             quantity_max: 1,
             carts: Carts::default(),
+            journeys: 0,
             operator: Operator::default(),
         }
     }
+}
+
+/// The form that serde wants.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Default for Carts {

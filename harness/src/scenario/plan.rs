@@ -92,6 +92,21 @@ impl PlannedOrder {
     }
 }
 
+/// One round of a closed-loop user: it looks at the stock, orders, pays or cancels, and reads the order. When each step is taken depends on
+/// the answers before; what is done does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "JourneyRow", into = "JourneyRow")]
+pub struct Journey {
+    /// What it looks at and orders.
+    pub line: PlannedLine,
+    /// Whether it pays for the order; else it cancels it.
+    pub pays: bool,
+    /// Index of the api process.
+    pub instance: u16,
+    /// Pauses before its four steps, ms.
+    pub think_ms: [u32; 4],
+}
+
 /// Everything a run will send.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,6 +122,9 @@ pub struct Plan {
     pub changes: Vec<PlannedLine>,
     /// Arrivals, sorted by due time.
     pub arrivals: Vec<Arrival>,
+    /// The rounds of each closed-loop user, more than it can take before the load ends, or as many as it may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub journeys: Vec<Vec<Journey>>,
 }
 
 impl Plan {
@@ -120,6 +138,24 @@ impl Plan {
     #[must_use]
     pub fn change_id(&self, index: u32) -> String {
         format!("{}-s{index}", self.run_tag)
+    }
+
+    /// The id that a closed-loop user sends for the order of one of its rounds.
+    #[must_use]
+    pub fn journey_order_id(&self, user: usize, round: usize) -> String {
+        format!("{}-j{user}-{round}", self.run_tag)
+    }
+
+    /// The user id of a closed-loop user: none that the arrivals draw.
+    #[must_use]
+    pub const fn journey_user(&self, user: usize) -> u64 {
+        self.scenario.mix.users.saturating_add(1).saturating_add(user as u64)
+    }
+
+    /// The first user id that neither arrivals nor closed-loop users have.
+    #[must_use]
+    pub const fn next_user(&self) -> u64 {
+        self.journey_user(self.journeys.len())
     }
 
     /// The item of a planned line; `None` if the scenario has no such item.
@@ -154,6 +190,23 @@ impl From<(u32, u32)> for PlannedLine {
 impl From<PlannedLine> for (u32, u32) {
     fn from(line: PlannedLine) -> Self {
         (line.item, line.quantity)
+    }
+}
+
+/// Item, units, whether it pays, api process, pauses.
+#[derive(Serialize, Deserialize)]
+struct JourneyRow(u32, u32, bool, u16, [u32; 4]);
+
+impl From<JourneyRow> for Journey {
+    fn from(row: JourneyRow) -> Self {
+        let line = PlannedLine { item: row.0, quantity: row.1 };
+        Self { line, pays: row.2, instance: row.3, think_ms: row.4 }
+    }
+}
+
+impl From<Journey> for JourneyRow {
+    fn from(journey: Journey) -> Self {
+        Self(journey.line.item, journey.line.quantity, journey.pays, journey.instance, journey.think_ms)
     }
 }
 

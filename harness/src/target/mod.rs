@@ -10,4 +10,5 @@ pub mod exposition;
 pub mod http;
 pub mod keys;
 pub mod ledger;
+pub mod stock;
 pub mod telemetry;

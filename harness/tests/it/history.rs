@@ -233,7 +233,7 @@ fn invoke() -> impl Strategy<Value = Record> {
     let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u16>(), any::<u64>());
     (numbers, proptest::sample::select(functions.to_vec()), ".{0,12}", items).prop_map(|(numbers, f, order, items)| {
         let (op, proc, user, due, instance, conn) = numbers;
-        Record::Invoke(Invoke { op: OpId(op), proc, f, order, user, items, due: Offset(due), instance, conn })
+        Record::Invoke(Invoke { op: OpId(op), proc, f, order, user, items, due: Offset(due), instance, conn, closed_loop: false })
     })
 }
 

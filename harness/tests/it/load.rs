@@ -41,6 +41,7 @@ fn plan(arrivals: &[(Action, u32, u64)]) -> Plan {
         orders: (0..orders).map(|_| PlannedOrder::of_one(0, 1, 5)).collect(),
         changes: Vec::new(),
         arrivals: arrivals.iter().map(arrival).collect(),
+        journeys: Vec::new(),
     }
 }
 

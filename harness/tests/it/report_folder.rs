@@ -37,6 +37,7 @@ fn records() -> Vec<Record> {
         due: Offset(2),
         instance: 0,
         conn: 0,
+        closed_loop: false,
     };
     let complete = Complete { op: OpId(0), outcome: Outcome::Ok, http: Some(201), witness: vec![], status: None, short: None };
     vec![

@@ -72,6 +72,7 @@ fn plan(scenario: Scenario, operations: &[Operation]) -> Plan {
         orders: operations.iter().map(|_| PlannedOrder::of_one(0, 1, 1)).collect(),
         changes: Vec::new(),
         arrivals: (0..).zip(operations).map(arrival).collect(),
+        journeys: Vec::new(),
     }
 }
 
@@ -108,6 +109,7 @@ fn operation(draws: &mut impl Rng, id: u64, due: Offset, left: &mut u64, phase: 
         short: (outcome == Outcome::Fail(FailCode::SoldOut)).then_some(ITEM),
         phase,
         instance: u16::from(id.is_multiple_of(2)),
+        closed_loop: false,
     }
 }
 

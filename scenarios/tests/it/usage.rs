@@ -45,6 +45,15 @@ fn plans_that_make_no_sale_are_refused_with_their_field() {
     expect_refused(&place, &["--cuts", "10001"], "`mix.operator.cuts`: must be at most 10000");
     expect_refused(&place, &["--change-units", "0"], "`mix.operator.units_max`: must be 1 to 1000000");
     expect_refused(&place, &["--duration", "1e9"], "duration_ms`: must be at most a day");
+    expect_refused(&place, &["--journeys", "1001"], "`mix.journeys`: must be at most 1000");
+}
+
+#[cfg(not(feature = "goose"))]
+#[test]
+fn journeys_are_refused_by_a_build_without_them_which_says_how_to_get_one() {
+    let _alone = one_at_a_time();
+    let place = Workplace::new("no-journeys");
+    expect_refused(&place, &["--journeys", "5"], "build it with --features goose");
 }
 
 #[test]

@@ -185,7 +185,7 @@ fn a_fault_without_proof_without_injection_without_victims_or_without_a_trace_di
 fn a_fault_that_was_abandoned_is_the_rigs() {
     let mut evidence = run(24_000, 15_200);
     evidence.history.faults[3].what.step = FaultStep::Abandoned;
-    trips_on(&evidence, EVIDENCE_IS_SOUND, "was not healed: last step Abandoned");
+    trips_on(&evidence, EVIDENCE_IS_SOUND, "was not healed: last step abandoned");
 }
 
 #[test]
