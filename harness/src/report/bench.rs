@@ -153,7 +153,7 @@ pub struct JudgedRun {
     pub p99_ms: Option<f64>,
     /// Orders in one transaction, on average.
     pub batch: Option<f64>,
-    /// Mean CPU of each process, percent of a core, by role.
+    /// Mean CPU of each process while the load went on, percent of a core, by role.
     pub cpu_percent: BTreeMap<String, f64>,
 }
 
@@ -206,13 +206,13 @@ impl BenchReport {
     pub fn sentence(&self) -> String {
         let met = self.figures.iter().filter(|figure| figure.met() == Some(true)).count();
         let empty = self.figures.iter().filter(|figure| figure.value().is_none()).count();
-        let held = self.runs.iter().filter(|run| run.class.exit_code() % 5 == 0).count();
+        let held = self.runs.iter().filter(|run| matches!(run.class, OutcomeClass::Held | OutcomeClass::BudgetMissed)).count();
         let without = if empty == 0 { String::new() } else { format!(", {empty} have no value") };
-        format!(
-            "{met} of {} goals met{without}; every claim held in {held} of {} judged runs.",
-            self.figures.len(),
-            self.runs.len()
-        )
+        let goals = match self.figures.len() {
+            0 => "No figure with a goal was asked for".to_owned(),
+            figures => format!("{met} of {figures} goals met{without}"),
+        };
+        format!("{goals}; every claim held in {held} of {} judged runs.", self.runs.len())
     }
 }
 

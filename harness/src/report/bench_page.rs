@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::bench::{BenchReport, Curve, Figure, Goal, JudgedRun, median};
 use super::bench_plot::{Spacing, svg};
-use super::figures::{duration, ms, rate};
+use super::figures::{count, duration, ms, rate};
 use super::files::form_error;
 use super::folder::HTML as RUN_HTML;
 use super::{OutcomeClass, ReportError, STYLES, calendar};
@@ -43,7 +43,7 @@ struct ShownCurve<'a> {
     curve: &'a Curve,
     accepted: String,
     p99: String,
-    rows: Vec<(u64, String, String)>,
+    rows: Vec<(String, String, String)>,
 }
 
 struct ShownRun<'a> {
@@ -148,10 +148,12 @@ fn shown_curve(curve: &Curve) -> ShownCurve<'_> {
     let line = |of: fn(&super::bench::CurvePoint) -> &Vec<f64>| -> Vec<(f64, f64)> {
         curve.points.iter().filter_map(|point| Some((point.size as f64, median(of(point))?))).collect()
     };
+    // A power of ten has no place for nothing at all.
+    let spacing = if curve.points.first().is_some_and(|point| point.size == 0) { Spacing::Even } else { Spacing::Powers };
     ShownCurve {
-        accepted: svg(&line(|point| &point.accepted_per_s), "accepted orders per second", Spacing::Powers),
-        p99: svg(&line(|point| &point.p99_ms), "p99 in a closed loop, ms", Spacing::Powers),
-        rows: curve.points.iter().map(|point| (point.size, spread(&point.accepted_per_s), spread(&point.p99_ms))).collect(),
+        accepted: svg(&line(|point| &point.accepted_per_s), "accepted orders per second", spacing),
+        p99: svg(&line(|point| &point.p99_ms), "p99 in a closed loop, ms", spacing),
+        rows: curve.points.iter().map(|point| (count(point.size), spread(&point.accepted_per_s), spread(&point.p99_ms))).collect(),
         curve,
     }
 }

@@ -16,6 +16,7 @@ use harness::snapshot::Servers;
 use harness::stack::Rig;
 
 use super::companions::Nobody;
+use super::readings::{during_load, mean};
 use crate::entry;
 use crate::launch::{Launch, Runner};
 use crate::progress::put;
@@ -153,7 +154,9 @@ impl<'a> Field<'a> {
             refused_per_s: measured.throughput.refused_per_s,
             p99_ms: figures::row(measured, "create_order", "ok", "baseline").map(|row| row.response.p99_ms),
             batch: has_one_writer(report).then(|| batch(&judged.folder, measured.generator.planned)).flatten(),
-            cpu_percent: cpu.map(|curve| (curve.of.clone(), curve.mean)).collect(),
+            cpu_percent: cpu
+                .map(|curve| (curve.of.clone(), mean(&during_load(measured, &curve.name, &curve.of, u64::MAX))))
+                .collect(),
         };
         let mut known = self.known.borrow_mut();
         known.machine.clone_from(&report.run.machine);

@@ -3,13 +3,13 @@
 //! In: a round. Out: a [`Sample`] of every figure, or why there is none. What a sample is compared with is
 //! [`Figure`](harness::report::bench::Figure)'s matter.
 
-use harness::measure::Measurements;
 use harness::measure::recovery::{Component, Recovered};
 use harness::report::bench::{Figure, Goal, Trace};
 
 use super::field::{Sale, Sold};
 use super::idle::Idle;
 use super::raw_insert::{self, Load};
+use super::readings::{during_load, mean};
 use super::round::Round;
 use super::sales::{self, Saturation};
 use super::sold_out;
@@ -136,6 +136,10 @@ pub(super) static TABLE: [Spec; 9] = [
 ];
 
 fn against_single(round: &Round<'_>, clients: u32) -> Result<Sample, String> {
+    // Now the one first and now the other, so that a machine that becomes slower favours neither.
+    if round.number.is_multiple_of(2) {
+        round.single(clients)?;
+    }
     let (service, single) = (round.service(clients)?, round.single(clients)?);
     Ok(Sample {
         ours: service.accepted_per_s,
@@ -200,7 +204,7 @@ fn deduct_keeps_up(round: &Round<'_>) -> Result<Sample, String> {
 
 fn rebuild(round: &Round<'_>) -> Result<Sample, String> {
     let cold = round.length(10_000, 500);
-    let scenario = sales::emptied("bench_rebuild", round.field.next_seed(), cold, 15_000);
+    let scenario = sales::emptied("bench_rebuild", round.field.next_seed(), cold, 20_000);
     let sold = round.field.sell(Sale::of(scenario, &[]), round.number)?;
     let fault = sold.report.measurements.faults.first().ok_or("Redis was not emptied")?;
     let recovery = fault.recovery.as_ref().ok_or("nobody watched the recovery")?;
@@ -233,9 +237,6 @@ fn memory(round: &Round<'_>) -> Result<Sample, String> {
     let measured = &sold.report.measurements;
     let resident = during_load(measured, "memory_mib", "api-1", u64::MAX);
     let fifth = resident.len() / 5;
-    let mean = |part: &[(f64, f64)]| {
-        part.iter().map(|point| point.1).sum::<f64>() / f64::from(u32::try_from(part.len()).unwrap_or(u32::MAX))
-    };
     let (early, late) = resident.get(fifth..2 * fifth).zip(resident.get(4 * fifth..)).ok_or("memory was not read")?;
     Ok(Sample {
         ours: resident.iter().map(|point| point.1).fold(0.0, f64::max),
@@ -246,18 +247,6 @@ fn memory(round: &Round<'_>) -> Result<Sample, String> {
         traces: vec![Trace { what: "resident memory".to_owned(), unit: "MiB".to_owned(), points: resident }],
         ..Sample::default()
     })
-}
-
-/// Readings between the first and the last order that was due in the load, for at most `seconds`.
-#[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
-fn during_load(measured: &Measurements, name: &str, of: &str, seconds: u64) -> Vec<(f64, f64)> {
-    let begins = measured.buckets.first().map_or(0, |bucket| bucket.at_ms);
-    // The drain comes behind a pause without any order.
-    let busy = measured.buckets.iter().take_while(|bucket| bucket.offered + bucket.ok > 0);
-    let ends = busy.last().map_or(begins, |bucket| bucket.at_ms).min(begins.saturating_add(seconds.saturating_mul(1_000)));
-    let curve = measured.readings.iter().find(|curve| curve.name == name && curve.of == of);
-    let points = curve.iter().flat_map(|curve| &curve.points).filter(|point| (begins..=ends).contains(&point.0));
-    points.map(|(at_ms, value)| ((at_ms - begins) as f64 / 1e3, *value)).collect()
 }
 
 /// How much the values grow with each second: the slope of the line with the least squares. `None` with fewer than two points.

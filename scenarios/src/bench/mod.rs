@@ -16,6 +16,7 @@ mod lean;
 mod older;
 mod pages;
 mod raw_insert;
+mod readings;
 mod round;
 mod sales;
 mod sold_out;
