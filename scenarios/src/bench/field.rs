@@ -142,14 +142,13 @@ impl<'a> Field<'a> {
     fn keep(&self, judged: &Judged, round: u32) -> JudgedRun {
         let report = &judged.report;
         let (measured, path) = (&report.measurements, judged.folder.path());
-        let below = self.root.canonicalize().ok().and_then(|root| Some(path.strip_prefix(root).ok()?.display().to_string()));
         let cpu = measured.readings.iter().filter(|curve| curve.name == "cpu_percent");
         let run = JudgedRun {
             round,
             name: report.run.scenario.clone(),
             class: report.outcome.class,
             sentence: report.outcome.sentence.clone(),
-            folder: below.unwrap_or_else(|| path.display().to_string()),
+            folder: relative(path, &self.root),
             accepted_per_s: measured.throughput.accepted_per_s,
             refused_per_s: measured.throughput.refused_per_s,
             p99_ms: figures::row(measured, "create_order", "ok", "baseline").map(|row| row.response.p99_ms),
@@ -170,6 +169,12 @@ impl<'a> Field<'a> {
     pub(super) fn close(&self) -> Known {
         self.known.take()
     }
+}
+
+/// A path within `root` as a link from there; as it is if it lies elsewhere.
+fn relative(path: &Path, root: &Path) -> String {
+    let below = |path: &Path| Some(path.canonicalize().ok()?.strip_prefix(root.canonicalize().ok()?).ok()?.display().to_string());
+    below(path).unwrap_or_else(|| path.display().to_string())
 }
 
 /// Whether one connection alone wrote the orders.

@@ -11,7 +11,7 @@ use super::sales::Saturation;
 
 /// Orders of a load at saturation; the shorter number is for the slower service.
 const ORDERS: (u64, u64) = (100_000, 40_000);
-const ORDERS_QUICK: (u64, u64) = (12_000, 5_000);
+const ORDERS_QUICK: (u64, u64) = (8_000, 3_000);
 /// Clients at which saturation is looked for.
 const SATURATION_CLIENTS: u32 = 256;
 
