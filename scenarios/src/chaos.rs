@@ -17,7 +17,7 @@ use crate::nightly::{Nightly, nightly};
 use crate::progress::put;
 use crate::replay::{Replay, replay};
 use crate::rig::{self, RigOptions};
-use crate::{differences, entry, launch, selftest, series};
+use crate::{bench, differences, entry, launch, selftest, series};
 
 /// Scenarios by name, and saved runs judged again.
 ///
@@ -68,6 +68,10 @@ enum Command {
     /// Exit codes: 0 every defect was killed and every clean control held, 1 a control was violated or a defect was not killed, 3 something
     /// stayed unknown, 130 interrupted
     Selftest(selftest::Options),
+    /// Measures what the service can do against what could be had at best, in interleaved rounds: reports/bench.html and bench.json
+    ///
+    /// Exit codes: 0 every goal was met, 1 a run violated a claim, 3 a figure has no value, 5 a goal was missed, 130 interrupted
+    Bench(bench::Options),
     /// Lists the defects that are planted in this build
     #[cfg(feature = "defects")]
     Defects,
@@ -139,6 +143,7 @@ pub fn main() -> ExitCode {
             run(&names, seed, &Options { reports, rig: rig.rig(service_args), plan, until_input_ends, live })
         }
         Command::Selftest(options) => selftest::selftest(&options),
+        Command::Bench(options) => bench::bench(&options),
         #[cfg(feature = "defects")]
         Command::Defects => defects(),
         Command::Nightly { minutes, seed, reports, rig } => {

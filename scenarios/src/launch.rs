@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use harness::report::{OutcomeClass, console, index};
-use harness::run::{self, Judged, RunError, RunRequest};
+use harness::run::{self, Judged, RunError, RunRequest, Watch};
 use harness::scenario::Scenario;
 use harness::scenario::plan::Plan;
 use harness::stack::Rig;
@@ -86,6 +86,26 @@ impl Runner {
     pub fn run(&self, launch: Launch) -> Result<Judged, RunError> {
         put(&format!("scenario {}  seed {}  repeat with: {}\n", launch.scenario.name, launch.scenario.seed, launch.command));
         let progress = ProgressLine::new(self.show()?);
+        let reports = launch.reports.clone();
+        let result = self.watched(launch, &progress);
+        progress.close();
+        if let Some(live) = progress.into_live() {
+            self.runtime.block_on(live.end());
+        }
+        // The list is for looking at: without it the run is no less judged. What was refused before anything began has made no folder.
+        if reports.is_dir()
+            && let Err(error) = index::write(&reports)
+        {
+            entry::eprintln_plain(&format!("the list of all runs was not written: {error}"));
+        }
+        result
+    }
+
+    /// Runs one scenario while `watch` is told where it stands; nothing is printed.
+    ///
+    /// # Errors
+    /// There is no verdict.
+    pub fn watched(&self, launch: Launch, watch: &dyn Watch) -> Result<Judged, RunError> {
         let request = RunRequest {
             scenario: launch.scenario,
             saved: launch.saved,
@@ -95,18 +115,12 @@ impl Runner {
             command: launch.command,
             commit: entry::source_commit(),
         };
-        let result = self.runtime.block_on(run::run(&request, &progress, &self.stop));
-        progress.close();
-        if let Some(live) = progress.into_live() {
-            self.runtime.block_on(live.end());
-        }
-        // The list is for looking at: without it the run is no less judged. What was refused before anything began has made no folder.
-        if request.reports.is_dir()
-            && let Err(error) = index::write(&request.reports)
-        {
-            entry::eprintln_plain(&format!("the list of all runs was not written: {error}"));
-        }
-        result
+        self.wait(run::run(&request, watch, &self.stop))
+    }
+
+    /// Runs a future to its end on the runtime of the runner.
+    pub(crate) fn wait<F: Future>(&self, work: F) -> F::Output {
+        self.runtime.block_on(work)
     }
 
     /// The page of a run that is to be watched, and where it is, in one line.

@@ -2,6 +2,7 @@
 //!
 //! One file a scenario, named for what it does to the service, plus one line in [`catalog`].
 
+pub mod bench;
 pub mod catalog;
 pub mod chaos;
 pub mod cli;

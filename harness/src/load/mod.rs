@@ -1,4 +1,4 @@
-//! Open-loop load: draws the arrivals, sends each when it is due, records what came of it.
+//! The load: draws the arrivals, sends each when it is due (or, to find saturation, when a client is free), records what came of it.
 //!
 //! In: a plan and the [`Endpoints`](crate::stack::Endpoints). Out: records in the history. Knows nothing of faults; retries nothing.
 
@@ -6,6 +6,7 @@ pub mod arrivals;
 mod ask;
 mod carts;
 mod client;
+mod closed_loop;
 mod connections;
 pub mod drain;
 mod journey_draws;

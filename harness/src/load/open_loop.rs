@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::LoadError;
 use super::ask::Ask;
+use super::closed_loop::ClosedLoop;
 use super::pacer::Alarm;
 use super::progress::{Counts, Progress};
 use super::sender::Sender;
@@ -43,6 +44,8 @@ pub struct LoadSummary {
 /// Sends the whole plan, beginning now, and waits for every reply; each wait is bounded by the request timeout. Then it settles the changes
 /// of stock of which nobody can say whether they happened: they are sent again under their ids, at most five times.
 ///
+/// A plan with `clients` among its limits is not sent by the time: each client sends the next order once its last was answered.
+///
 /// When `stop` is cancelled, nothing more is sent; what is open is still waited for.
 ///
 /// Dropping it aborts every open request; the history then has them without a completion.
@@ -60,6 +63,13 @@ pub async fn run_load(
         plan.arrivals.iter().map(|arrival| arrival.instance).max().filter(|top| usize::from(*top) >= endpoints.api.len())
     {
         return Err(LoadError::NoInstance { wanted, there: endpoints.api.len() });
+    }
+    if plan.scenario.limits.clients > 0 {
+        let load = ClosedLoop::new(plan, endpoints, recorder, progress);
+        let start = recorder.clock().now();
+        let interrupted = !load.run(stop).await?;
+        let end = recorder.clock().now();
+        return Ok(LoadSummary { start, end, planned: plan.arrivals.len() as u64, counts: progress.counts(), interrupted });
     }
     let mut load = OpenLoop::new(plan, endpoints, recorder, progress);
     let interrupted = !load.pace(stop).await?;

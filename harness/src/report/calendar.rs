@@ -33,7 +33,8 @@ fn moment(wall_ms: u64) -> Moment {
 }
 
 /// `20261122T153614Z`, for file names.
-pub(super) fn stamp(wall_ms: u64) -> String {
+#[must_use]
+pub fn stamp(wall_ms: u64) -> String {
     let Moment { year, month, day, hour, minute, second } = moment(wall_ms);
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }

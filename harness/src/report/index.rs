@@ -12,10 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::figures::{self, ms, rate};
 use super::files::{self, form_error, io_error};
 use super::folder::{HTML, LATEST, REPORT};
-use super::{OutcomeClass, Report, ReportError, calendar};
+use super::{OutcomeClass, Report, ReportError, bench, calendar};
 
 /// Name of the page.
 pub const INDEX: &str = "index.html";
+
+/// Pages about more than one run, in the folder of the reports: file and name.
+const OTHER_PAGES: [(&str, &str); 2] = [(bench::HTML, "Benchmark"), ("selftest.html", "Self-test")];
 
 /// What a list of runs says of one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,6 +121,7 @@ struct Page<'a> {
     runs: Vec<Row<'a>>,
     rig: Vec<Row<'a>>,
     unreadable: &'a [String],
+    others: &'a [(&'static str, &'static str)],
     scenarios: Vec<&'a str>,
     classes: Vec<&'static str>,
     data: String,
@@ -136,11 +140,11 @@ struct Row<'a> {
     figures: [String; 5],
 }
 
-/// The page, with links relative to the folder of reports.
+/// The page, with links relative to the folder of reports; `others` are files there and their names.
 ///
 /// # Errors
 /// It cannot be rendered.
-pub fn render(runs: &[RunSummary], unreadable: &[String]) -> Result<String, ReportError> {
+pub fn render(runs: &[RunSummary], unreadable: &[String], others: &[(&'static str, &'static str)]) -> Result<String, ReportError> {
     let failed = |error: &dyn std::fmt::Display| form_error("render", INDEX.as_ref())(error.to_string());
     let is_rig = |run: &&RunSummary| run.class == OutcomeClass::RigFailed;
     let mut scenarios: Vec<&str> = runs.iter().map(|run| run.scenario.as_str()).collect();
@@ -155,6 +159,7 @@ pub fn render(runs: &[RunSummary], unreadable: &[String]) -> Result<String, Repo
         runs: judged.iter().map(|run| row(run)).collect(),
         rig: runs.iter().filter(is_rig).map(row).collect(),
         unreadable,
+        others,
         scenarios,
         classes,
         data: json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"),
@@ -192,6 +197,7 @@ fn row(run: &RunSummary) -> Row<'_> {
 pub fn write(reports: &Path) -> Result<PathBuf, ReportError> {
     let (runs, unreadable) = summaries(reports)?;
     let path = reports.join(INDEX);
-    files::write(&path, render(&runs, &unreadable)?.as_bytes())?;
+    let others: Vec<_> = OTHER_PAGES.into_iter().filter(|(file, _)| reports.join(file).is_file()).collect();
+    files::write(&path, render(&runs, &unreadable, &others)?.as_bytes())?;
     Ok(path)
 }

@@ -7,6 +7,9 @@
 //! [`folder`] names and keeps the files, [`reload`] reads evidence back, [`outcome`](outcome::outcome) weighs; one file for each
 //! thing that is written. [`index`] lists all runs, [`compare`](compare::compare) sets two side by side.
 
+pub mod bench;
+pub mod bench_page;
+mod bench_plot;
 pub mod breakage;
 pub mod calendar;
 pub mod charts;

@@ -27,8 +27,17 @@ pub fn warnings(evidence: &Evidence, identity: &RunIdentity, measurements: &Meas
         let why = fault.toothless.as_ref()?;
         Some(format!("Fault {} ({} on {}) did not bite: {why}.", fault.span.id, fault.span.kind, fault.span.target))
     }));
+    warnings.extend(closed_loop(evidence.scenario().limits.clients));
     warnings.extend(few(evidence.history.operations.len() as u64));
     warnings
+}
+
+/// Response times that are no buyer's.
+fn closed_loop(clients: u32) -> Option<String> {
+    let sent = plural(u64::from(clients), "client", "clients");
+    (clients > 0).then(|| {
+        format!("Closed loop: {sent}, each sending its next order once the last was answered. The response times are those of saturation, not of a rate.")
+    })
 }
 
 /// A history too short for its figures to mean anything.

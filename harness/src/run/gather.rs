@@ -76,6 +76,7 @@ pub(super) async fn gather(
 }
 
 async fn on_stack(run: Run<'_>, folder: &RunFolder, mut stack: Stack, gathered: &mut Gathered) {
+    run.watch.up(stack.endpoints());
     // Without it the report lacks a picture, and the run is no less judged.
     let _stalls = StallMeter::start(run.recorder);
     if let Err(error) = sell_watched(run, &stack, gathered).await {

@@ -1,4 +1,4 @@
-//! How a run tells a person where it stands. Decoration: nothing is judged from it.
+//! How a run tells whoever watches where it stands. Nothing is judged from it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock::Offset;
 use crate::history::standing::Standing;
 use crate::load::progress::Counts;
+use crate::stack::Endpoints;
 
 /// A reading of the load while it runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +35,8 @@ pub trait Watch: Send + Sync {
     fn opened(&self, folder: &Path);
     /// The run enters a stage: "starting the stack", "selling", "waiting for rest", ...
     fn stage(&self, name: &str);
+    /// The stack is up, and nothing has been sold yet. What is done here is done before the sale opens.
+    fn up(&self, _endpoints: &Endpoints) {}
     /// The load stands here; called about once a second.
     fn reading(&self, reading: &Reading<'_>);
 }

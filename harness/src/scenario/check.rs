@@ -22,6 +22,9 @@ pub const ARRIVALS_MAX: f64 = 5_000_000.0;
 /// Most lines of one order by the contract; a cart may name an item twice.
 const CART_LINES_MAX: u32 = 50;
 
+/// Most clients of a closed loop: each is a connection.
+const CLIENTS_MAX: u32 = 10_000;
+
 /// A day: longest duration of any kind.
 const DAY_MS: u64 = 86_400_000;
 
@@ -43,6 +46,9 @@ impl Scenario {
         require("processes.api", (1..=64).contains(&self.processes.api), "must be 1 to 64")?;
         require("processes.worker", (1..=64).contains(&self.processes.worker), "must be 1 to 64")?;
         check_limits(&self.limits)?;
+        require("limits.clients", self.limits.clients <= CLIENTS_MAX, "must be at most 10000")?;
+        let creates_alone = self.mix.arrivals_per_order() <= 1.0 && self.mix.operator.arrivals() <= 0.0 && self.faults.is_empty();
+        require("limits.clients", self.limits.clients == 0 || creates_alone, "need a load of new orders alone, without faults")?;
         check_promises(&self.promises)?;
         faults::check(&self.faults, self.processes, self.load_ms())
     }
@@ -157,7 +163,7 @@ mod tests {
     #[test]
     fn each_field_out_of_its_range_is_named() {
         type Spoil = fn(&mut Scenario);
-        let wrong: [(&str, Spoil); 56] = [
+        let wrong: [(&str, Spoil); 58] = [
             ("name", |it| it.name.clear()),
             ("name", |it| it.name = "Flash".into()),
             ("name", |it| it.name = "x".repeat(41)),
@@ -198,6 +204,8 @@ mod tests {
             ("processes.api", |it| it.processes.api = 0),
             ("processes.worker", |it| it.processes.worker = 65),
             ("limits.in_flight_max", |it| it.limits.in_flight_max = 0),
+            ("limits.clients", |it| (it.limits.clients, it.mix) = (10_001, Mix::default())),
+            ("limits.clients", |it| it.limits.clients = 64),
             ("limits.request_timeout_ms", |it| it.limits.request_timeout_ms = 0),
             ("limits.request_timeout_ms", |it| it.limits.request_timeout_ms = 60_001),
             ("limits.ready_ms", |it| it.limits.ready_ms = 0),

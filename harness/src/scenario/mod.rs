@@ -93,6 +93,10 @@ pub struct Processes {
 pub struct Limits {
     /// Most requests open at once; an arrival beyond it is shed, never sent late.
     pub in_flight_max: u32,
+    /// So many clients send the orders, each the next one once its last was answered (a closed loop, to find saturation); 0: each order is sent
+    /// when it is due.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clients: u32,
     /// A request without a whole reply after this is `info(timeout)`.
     pub request_timeout_ms: u64,
     /// Longest wait for the stack to be ready.
@@ -105,10 +109,15 @@ pub struct Limits {
     pub quiesce_cap_ms: u64,
 }
 
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             in_flight_max: 4096,
+            clients: 0,
             request_timeout_ms: 2_000,
             ready_ms: 60_000,
             quiesce_poll_ms: (20, 500),

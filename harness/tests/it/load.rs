@@ -547,3 +547,58 @@ async fn two_thousand_items_share_each_wait() {
     let took = clock.now().since(began);
     assert!(took < Duration::from_secs(60), "{took:?}");
 }
+
+/// A plan of `orders`, sent by clients that wait for each other's turn: a third of them in a warm-up.
+fn closed(orders: u64, clients: u32) -> Plan {
+    let mut plan = creates((0..orders).map(|order| order * 10));
+    let stretch =
+        |name: &str, phase, share| LoadStretch { name: name.into(), phase, duration_ms: orders * 10 * share / 3, rate_per_s: 1.0 };
+    plan.scenario.stretches = vec![stretch("first", Phase::Warmup, 1), stretch("second", Phase::Baseline, 2)];
+    plan.scenario.limits.clients = clients;
+    plan
+}
+
+#[tokio::test]
+async fn clients_of_a_closed_loop_send_the_next_order_once_the_last_was_answered() {
+    let bench = Bench::new("closed").await;
+    let clock = bench.recorder.clock();
+    let peer = Peer::start(clock, move |request| {
+        let body = format!(r#"{{"order_id":"{}","status":"CREATED","items":[]}}"#, request.order());
+        Reaction::ReplyAt(request.at.plus(Duration::from_millis(20)), 201, body)
+    })
+    .await;
+    let (summary, history) = bench.load(&closed(30, 3), &[peer.address]).await;
+    assert_eq!((summary.planned, summary.counts.ok, summary.interrupted), (30, 30, false));
+    let ids: std::collections::HashSet<_> = history.operations.iter().map(|it| it.order.clone()).collect();
+    let connections: std::collections::HashSet<_> = peer.arrived().iter().map(|request| request.connection).collect();
+    assert_eq!((ids.len(), connections.len()), (30, 3));
+    for operation in &history.operations {
+        let open = history.operations.iter().filter(|it| it.sent <= operation.sent && it.answered.unwrap() > operation.sent);
+        assert!(open.count() <= 3, "more than three open at once");
+        assert!(operation.due <= operation.sent, "an order is due when it is sent");
+    }
+    let phases: Vec<_> = history.phases.iter().map(|mark| mark.what.name).collect();
+    assert_eq!(phases, [Phase::Warmup, Phase::Baseline]);
+    assert_eq!(history.operations.iter().filter(|it| it.phase == Phase::Warmup).count(), 10);
+}
+
+#[tokio::test]
+async fn a_closed_loop_that_is_stopped_says_what_it_did_not_send() {
+    let bench = Bench::new("closed_stop").await;
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    let peer = Peer::start(bench.recorder.clock(), move |request| {
+        if request.order() == "t-4" {
+            told.cancel();
+        }
+        accepted(request.order())
+    })
+    .await;
+    let progress = Arc::new(Progress::default());
+    let summary = run_load(&closed(1_000, 2), &endpoints(&[peer.address]), &bench.recorder, &progress, &stop).await.unwrap();
+    let history = bench.history().await;
+    let sent = history.operations.len();
+    assert!(summary.interrupted && (5..1_000).contains(&sent), "{sent} sent");
+    assert_eq!(history.notes[0].what.1["never_due"], json!(1_000 - sent));
+    assert!(history.operations.iter().all(|it| it.answered.is_some()));
+}

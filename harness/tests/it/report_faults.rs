@@ -169,7 +169,7 @@ fn the_index_lists_runs_and_keeps_rig_failures_and_unreadable_reports_apart() {
 
 #[test]
 fn an_index_of_nothing_is_a_page() {
-    let page = index::render(&[], &[]).unwrap();
+    let page = index::render(&[], &[], &[]).unwrap();
     assert!(page.contains("No run here has a verdict") && !page.contains("<script"));
 }
 

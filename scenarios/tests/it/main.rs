@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod bench;
 mod broken_evidence;
 mod eventful_sales;
 mod external_stores;
