@@ -1,6 +1,7 @@
 //! Writes a report of evidence that was drawn from a seed, to look at the page without a run.
 //!
-//! `cargo run -p harness --example sample_report -- FOLDER [held|violated|faulty|cut_off|empty] [OPERATIONS]`
+//! `cargo run -p harness --example sample_report -- FOLDER [held|violated|faulty|journeys|cut_off|empty] [OPERATIONS]`, or
+//! `... -- FOLDER compare` for the first and the last of the runs in a folder side by side
 
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
@@ -16,12 +17,16 @@ use std::path::Path;
 
 use harness::invariants::Verdict;
 use harness::measure::measure;
-use harness::report::{RunFolder, console, write_report};
+use harness::report::index::RunSummary;
+use harness::report::{RunFolder, compare, compare_page, console, index, write_report};
 use report_synthetic as synthetic;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let argument = |index: usize, default: &str| arguments.get(index).cloned().unwrap_or_else(|| default.to_owned());
+    if argument(1, "held") == "compare" {
+        return compare_ends(Path::new(&argument(0, "target/sample-report")));
+    }
     let operations: u64 = argument(2, "60000").parse()?;
     let mut findings = synthetic::all_held();
     let evidence = match argument(1, "held").as_str() {
@@ -30,6 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             findings.iter_mut().for_each(|finding| finding.verdict = Verdict::unknown("nothing was recorded"));
             synthetic::evidence(0)
         }
+        "journeys" => synthetic::with_closed_loop(operations),
         "faulty" => {
             let evidence = report_broken::evidence(operations);
             findings = harness::invariants::judge(&evidence);
@@ -53,7 +59,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     identity.run_id = folder.run_id();
     let measurements = measure(&evidence.plan, &evidence.history);
     let report = write_report(&folder, &evidence, &identity, findings, measurements)?;
-    harness::report::index::write(Path::new(&argument(0, "target/sample-report")))?;
+    index::write(Path::new(&argument(0, "target/sample-report")))?;
     println!("{}", console::render(&report, folder.path()));
+    Ok(())
+}
+
+/// Sets the first and the last run of a folder side by side.
+fn compare_ends(reports: &Path) -> Result<(), Box<dyn Error>> {
+    let (runs, _) = index::summaries(reports)?;
+    let read =
+        |run: &RunSummary| RunFolder::open(&reports.join(&run.scenario).join(&run.run_id)).and_then(|folder| folder.read_report());
+    let [last, .., first] = runs.as_slice() else { return Err("there are not two runs".into()) };
+    let (before, after) = (read(first)?, read(last)?);
+    let comparison = compare::compare(&before, &after, &runs);
+    println!("{}\n{}", comparison.to_text(), compare_page::write(&comparison, [&before, &after], reports)?.display());
     Ok(())
 }

@@ -104,7 +104,6 @@ fn configuration(plan: &Plan, host: &str) -> GooseConfiguration {
     goose.no_metrics = true;
     goose.no_print_metrics = true;
     goose.no_telnet = true;
-    goose.no_websocket = true;
     goose
 }
 

@@ -68,7 +68,7 @@ pub const fn whole_millis(ms: f64) -> u64 {
 #[must_use]
 pub fn outcome_label(function: &str, outcome: &str) -> String {
     match (function, outcome) {
-        ("create_order", "ok") => "accepted".to_owned(),
+        ("create_order" | "create_order_closed_loop", "ok") => "accepted".to_owned(),
         (_, "info") => "in doubt".to_owned(),
         (_, other) => other.replace('_', " "),
     }

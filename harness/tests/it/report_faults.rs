@@ -5,6 +5,7 @@
 use harness::invariants::{Evidence, Finding, Verdict, judge};
 use harness::measure::measure;
 use harness::report::compare::{Weight, compare};
+use harness::report::compare_page;
 use harness::report::index::{self, RunSummary};
 use harness::report::{OutcomeClass, Report, RunFolder, assemble, console, html, markdown, write_report};
 use harness::scenario::faults::PointAction;
@@ -206,4 +207,26 @@ fn runs_of_different_machines_or_scenarios_are_compared_with_a_warning() {
     after.run.scenario = "steady".to_owned();
     let caveats = compare(&before, &after, &[]).caveats;
     assert!(caveats.len() == 2 && caveats[1].contains("cores 64"), "{caveats:?}");
+}
+
+#[test]
+fn a_comparison_is_a_page_that_says_what_each_difference_weighs_and_needs_nothing_else() {
+    let before = report_of(&synthetic::evidence(20_000), synthetic::all_held());
+    let mut after = report_of(&synthetic::evidence(10_000), synthetic::all_held());
+    after.run.run_id = "other".to_owned();
+    after.outcome.sentence = "<script>alert(1)</script>".to_owned();
+    after.findings[1].verdict = synthetic::violated("2 units over");
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("compare-{}", std::process::id()));
+    let peer = RunSummary::of(&before);
+    let known = vec![peer.clone(), peer.clone(), peer];
+    let page = |peers: &[RunSummary]| {
+        let written = compare_page::write(&compare(&before, &after, peers), [&before, &after], &folder).unwrap();
+        std::fs::read_to_string(written).unwrap()
+    };
+    let (unknown, known) = (page(&[]), page(&known));
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(unknown.contains("not known") && unknown.contains("whether the figures differ by more than noise is not known"));
+    assert!(known.contains("beyond noise") && known.contains("of 3 runs") && known.contains("no_oversell"));
+    assert!(!known.contains("<script>alert") && !known.contains("report.html"), "a run that is kept elsewhere has no link");
+    assert!(!known.contains("src=") && !known.contains("@import") && known.len() < 500_000, "{} bytes", known.len());
 }

@@ -186,3 +186,28 @@ fn a_million_operations_take_seconds_at_most() {
     let limit = Duration::from_secs(if cfg!(debug_assertions) { 60 } else { 2 });
     assert!(took < limit, "took {took:?}");
 }
+
+/// The figures of arrivals are the same with closed-loop users as without them; theirs stand beside them, under a name of their own.
+#[test]
+fn closed_loop_users_are_in_no_figure_of_the_arrivals() {
+    let mixed = synthetic::with_closed_loop(6_000);
+    let mut alone = mixed.clone();
+    alone.plan.journeys.clear();
+    alone.history.operations.retain(|op| !op.closed_loop);
+    let (both, arrivals) = (measure(&mixed.plan, &mixed.history), measure(&alone.plan, &alone.history));
+    let closed = both.closed_loop.clone().expect("a figure for them");
+    assert_eq!((closed.users, closed.operations), (20, 600));
+    assert!(closed.answered <= 600 && closed.accepted > 0, "{closed:?}");
+    let (theirs, others): (Vec<_>, Vec<_>) = both.latency.into_iter().partition(|row| row.function.ends_with("_closed_loop"));
+    assert!(theirs.iter().any(|row| row.function == "create_order_closed_loop" && row.phase == "baseline"));
+    assert_eq!(others, arrivals.latency);
+    assert_eq!((both.spectra, both.throughput, both.heat), (arrivals.spectra, arrivals.throughput, arrivals.heat));
+    assert_eq!(both.generator.lag, arrivals.generator.lag);
+    assert_eq!(
+        both.buckets.iter().map(|bucket| bucket.closed_loop).sum::<u64>(),
+        mixed.history.operations.iter().filter(|op| op.closed_loop && op.answered.is_some()).count() as u64
+    );
+    let plain: Vec<_> = both.buckets.into_iter().map(|bucket| harness::measure::Bucket { closed_loop: 0, ..bucket }).collect();
+    assert_eq!(plain, arrivals.buckets);
+    assert_eq!(arrivals.closed_loop, None);
+}

@@ -116,6 +116,7 @@ fn reports_of_every_kind_fit_the_published_schema_and_hold_nothing_else() {
         report(&synthetic::evidence(0), Vec::new()),
         report(&synthetic::evidence(1), synthetic::all_held()),
         report(&synthetic::cut_off(500), synthetic::all_held()),
+        report(&synthetic::with_closed_loop(2_000), synthetic::all_held()),
         faulty(),
     ];
     for report in reports {

@@ -14,7 +14,7 @@ use harness::history::record::{
 };
 use harness::invariants::{Evidence, Finding, Story, Verdict, Violation};
 use harness::report::{RunIdentity, SCHEMA_VERSION};
-use harness::scenario::plan::{Action, Arrival, Plan, PlannedOrder};
+use harness::scenario::plan::{Action, Arrival, Journey, Plan, PlannedLine, PlannedOrder};
 use harness::scenario::{ItemId, Limits, LoadStretch, Mix, Phase, Processes, Promises, SaleItem, Scenario};
 use harness::seed::Seed;
 use harness::snapshot::{Backlog, Quiescence, Rest, Servers, Snapshot, Stop};
@@ -111,6 +111,19 @@ fn operation(draws: &mut impl Rng, id: u64, due: Offset, left: &mut u64, phase: 
         instance: u16::from(id.is_multiple_of(2)),
         closed_loop: false,
     }
+}
+
+/// [`evidence`] of which every tenth operation is a closed-loop user's.
+pub(crate) fn with_closed_loop(number: u64) -> Evidence {
+    let mut evidence = evidence(number);
+    let think_ms = [500; 4];
+    let round = Journey { line: PlannedLine { item: 0, quantity: 1 }, pays: true, instance: 0, think_ms };
+    evidence.plan.journeys = vec![vec![round]; 20];
+    for op in evidence.history.operations.iter_mut().skip(5).step_by(10) {
+        op.closed_loop = true;
+        op.due = op.sent;
+    }
+    evidence
 }
 
 /// Evidence of a whole run of `number` operations.

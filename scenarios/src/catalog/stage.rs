@@ -68,6 +68,7 @@ impl Stage {
                 think_ms: (20, 2_000),
                 quantity_max: 1,
                 carts: Carts { share: 0.1, items_max: 3, named_twice: 0.1 },
+                journeys: 0,
                 operator: Operator { restocks: 2, cuts: 1, holds: 1, units_max: 20 },
             },
             processes: Processes { api: 2, worker: 2 },

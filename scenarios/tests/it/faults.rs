@@ -45,6 +45,7 @@ fn scenario(name: &str, faults: Vec<FaultWindow>) -> Scenario {
             think_ms: (20, 1_000),
             quantity_max: 2,
             carts: Carts::default(),
+            journeys: 0,
             operator: Operator::default(),
         },
         processes: Processes { api: 2, worker: 2 },

@@ -9,6 +9,8 @@ mod external_stores;
 mod faults;
 mod held_run;
 mod interrupted;
+#[cfg(feature = "goose")]
+mod journeys;
 mod live;
 mod processes;
 mod programs;

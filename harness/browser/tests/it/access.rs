@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::browser::{Browser, DESK, NIGHT, PHONE, open, pages, report};
 
 /// Broken rules with the first places of each.
-async fn barriers(browser: &Browser) -> Value {
+pub(crate) async fn barriers(browser: &Browser) -> Value {
     browser.run(include_str!("../../axe/axe.min.js")).await;
     let look = "const done = arguments[arguments.length - 1];
         axe.run(document).then(

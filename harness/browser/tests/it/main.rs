@@ -7,6 +7,7 @@
 
 mod access;
 mod browser;
+mod compare;
 mod index;
 mod pages;
 mod plots;

@@ -6,10 +6,11 @@ use serde_json::json;
 use crate::browser::{DESK, NIGHT, PHONE, open, report};
 
 /// Kinds of runs, and what the page of each must say.
-const KINDS: [(&str, &str, &str); 7] = [
+const KINDS: [(&str, &str, &str); 8] = [
     ("held", "held", "What was recorded can be believed"),
     ("violated", "violated", "15,002 units are out of a supply of 15,000"),
     ("faulty", "violated", "waitpid says signal 9"),
+    ("journeys", "held", "closed-loop users are in none of these figures"),
     ("cut_off", "inconclusive", "The run was cut off: its history has no end."),
     ("empty", "inconclusive", "The history holds no operation"),
     ("one", "held", "The history holds 1 operation in all"),

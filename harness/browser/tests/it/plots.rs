@@ -24,7 +24,7 @@ const TIMES: &str = "return [...document.querySelectorAll('.plot:not(#plot-spect
     return said.endsWith(' s') ? parseFloat(said) : null;
 })";
 
-async fn ink(browser: &Browser) -> Vec<(String, i64)> {
+pub(crate) async fn ink(browser: &Browser) -> Vec<(String, i64)> {
     let plots = browser.run(INK).await;
     plots.as_array().unwrap().iter().map(|plot| (plot[0].as_str().unwrap().to_owned(), plot[1].as_i64().unwrap())).collect()
 }
