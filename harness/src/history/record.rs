@@ -388,8 +388,8 @@ impl ProcStep {
 /// A reading taken while the run goes on; pictures only, never a verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// What was read: `cpu_percent`, `memory_mib`, `outbox_new`, `locks`, `oldest_lock_ms`, `drift` (units, 0 when both stores agree),
-    /// `canary_ms` (a round trip through the proxy of a role), `stall_ms` (how late a sleeping thread of the harness woke).
+    /// What was read: `cpu_percent`, `memory_mib`, `outbox_new`, `locks`, `oldest_lock_ms`, `oldest_open_lock_ms`, `drift` (units, 0 when both
+    /// stores agree), `canary_ms` (a round trip through the proxy of a role), `stall_ms` (how late a sleeping thread of the harness woke).
     pub name: String,
     /// Of whom: a role, or an item, or empty.
     #[serde(default)]

@@ -4,7 +4,8 @@
 //! after, so that nobody is blamed for a moment; the interval is the longest pause between two looks at the alert. An alert whose count
 //! the harness does not have is not judged. One that each process evaluates for itself is compared with what was counted of that process since it
 //! was started. What a proxy cannot see, because a call never reached it or its reply was late, is in the service's favour: a threshold counts as
-//! not passed only where there was no such doubt.
+//! not passed only where there was no such doubt. Locks are those of items that Redis sells: the rebuild that closes an item, or gives it to MySQL,
+//! voids its locks, and the alert for a closed item is another one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,8 +15,7 @@ use super::claim::{Claim, Examination, Part, Violations};
 use super::{deduct_failures_below, pre_deduct_failures_below, story};
 use crate::clock::Offset;
 use crate::history::operation::History;
-use crate::measure::rates::{ALERT_OF, DEDUCT, PRE_DEDUCT, RateWindow, Totals, windows, windows_of};
-use crate::measure::series::OLDEST_LOCK_SAMPLE;
+use crate::measure::rates::{ALERT_OF, DEDUCT, OLDEST_OPEN_LOCK, PRE_DEDUCT, RateWindow, Totals, windows, windows_of};
 
 pub(crate) const CLAIM: Claim = Claim {
     name: "alerts_match_history",
@@ -95,7 +95,7 @@ fn shares(history: &History, totals: Totals, of: Option<&str>, limit: f64) -> St
 }
 
 fn ages(history: &History, limit_ms: f64) -> Steps {
-    let ages = history.samples.iter().filter(|sample| sample.what.name == OLDEST_LOCK_SAMPLE);
+    let ages = history.samples.iter().filter(|sample| sample.what.name == OLDEST_OPEN_LOCK);
     ages.map(|sample| (sample.at, Some(sample.what.value > limit_ms))).collect()
 }
 

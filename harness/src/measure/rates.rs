@@ -23,13 +23,15 @@ pub const DEDUCT_COMMITTED: &str = "deduct_committed";
 pub const DEDUCT_FAILED: &str = "deduct_failed";
 /// Items and orders that the service finds out of balance now.
 pub const INCONSISTENCIES: &str = "inconsistencies";
+/// Age of the oldest lock of an item whose units Redis gives out, ms. Locks of an item that was closed, or that MySQL sells, are void.
+pub const OLDEST_OPEN_LOCK: &str = "oldest_open_lock_ms";
 /// Of an alert, 1 while it is on.
 pub const ALERT: &str = "alert";
 /// Stands between the name of an alert and the process that evaluates it, if it is evaluated by each for itself.
 pub const ALERT_OF: &str = "@";
-/// Samples that make no curve worth looking at: totals, and states.
-pub const NO_CURVES: [&str; 6] =
-    [PRE_DEDUCT_ATTEMPTS, PRE_DEDUCT_ERRORS, PRE_DEDUCT_DOUBTS, DEDUCT_COMMITTED, DEDUCT_FAILED, ALERT];
+/// Samples that make no curve worth looking at: totals, states, and what differs from another curve only where an item is closed.
+pub const NO_CURVES: [&str; 7] =
+    [PRE_DEDUCT_ATTEMPTS, PRE_DEDUCT_ERRORS, PRE_DEDUCT_DOUBTS, DEDUCT_COMMITTED, DEDUCT_FAILED, OLDEST_OPEN_LOCK, ALERT];
 
 /// Length of a window.
 pub const WINDOW: Duration = Duration::from_secs(60);

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Offset;
 use crate::history::record::{Record, Sample};
 use crate::history::recorder::Recorder;
+use crate::measure::rates::OLDEST_OPEN_LOCK;
 use crate::snapshot::reader::StoreReader;
 use crate::stack::services::Stack;
 use crate::stack::usage::Usage;
@@ -71,6 +72,7 @@ pub(super) async fn sample(
             let at = recorder.clock().now();
             readings.push((at, ("drift", String::new(), units(gauges.drift))));
             readings.push((at, ("oldest_lock_ms", String::new(), units(gauges.oldest_lock_ms))));
+            readings.push((at, (OLDEST_OPEN_LOCK, String::new(), units(gauges.oldest_open_lock_ms))));
         }
         for (at, (name, of, value)) in readings {
             if recorder.record_at(at, Record::Sample(Sample { name: name.to_owned(), of, value })).await.is_err() {

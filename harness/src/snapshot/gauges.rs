@@ -1,4 +1,4 @@
-//! Two readings while a run goes on: how far Redis and the ledger are apart, and how old the oldest lock is.
+//! Readings while a run goes on: how far Redis and the ledger are apart, and how old the oldest lock is.
 //!
 //! In: direct connections. Out: [`Gauges`]. Two stores cannot be read at one instant, so the ledger is read before and behind Redis and a
 //! difference counts only as far as no order of events in between explains it. For curves and recovery times, never for a verdict on stock.
@@ -26,6 +26,9 @@ pub struct Gauges {
     pub drift: u64,
     /// Age of the oldest lock, ms by the clock of Redis; 0 without locks.
     pub oldest_lock_ms: u64,
+    /// The same over items whose units Redis gives out. The rebuild that took an item from Redis voided its locks: nobody settles them, and
+    /// nobody need be told.
+    pub oldest_open_lock_ms: u64,
 }
 
 /// What the ledger says of an item.
@@ -36,6 +39,8 @@ struct Ledger {
     available: i64,
     /// Increases that are committed and maybe not yet in Redis.
     on_their_way: i64,
+    /// Whether Redis has no part in its sale: MySQL sells it, or nobody does.
+    is_beside_redis: bool,
 }
 
 /// What Redis says of an item.
@@ -62,8 +67,9 @@ impl StoreReader {
             self.keep_mysql(mysql);
             self.keep_redis(redis);
             let apart = before.iter().filter_map(|(item, before)| Some(distance(before, after.get(item)?, counters.get(item)?)));
-            let oldest = counters.values().filter_map(|counter| counter.oldest_ms).min();
-            Ok(Gauges { drift: apart.sum(), oldest_lock_ms: oldest.map_or(0, |oldest| now_ms.saturating_sub(oldest)) })
+            let age = |since_ms: Option<u64>| since_ms.map_or(0, |since_ms| now_ms.saturating_sub(since_ms));
+            let (oldest, oldest_open) = oldest_locks(&before, &counters);
+            Ok(Gauges { drift: apart.sum(), oldest_lock_ms: age(oldest), oldest_open_lock_ms: age(oldest_open) })
         })
         .await
     }
@@ -77,9 +83,22 @@ fn distance(before: &Ledger, after: &Ledger, counter: &Counter) -> u64 {
     outside.unsigned_abs()
 }
 
+/// Since when the oldest lock is held: of all items, and of those that Redis sells.
+fn oldest_locks(ledgers: &BTreeMap<ItemId, Ledger>, counters: &BTreeMap<ItemId, Counter>) -> (Option<u64>, Option<u64>) {
+    let is_open = |item: &ItemId| ledgers.get(item).is_some_and(|ledger| !ledger.is_beside_redis);
+    let open = counters.iter().filter(|(item, _)| is_open(item));
+    (counters.values().filter_map(|counter| counter.oldest_ms).min(), open.filter_map(|(_, counter)| counter.oldest_ms).min())
+}
+
 async fn ledger_of(mysql: &mut MySqlConnection) -> Result<BTreeMap<ItemId, Ledger>, SnapshotError> {
     let row = |row: &Columns<'_>| {
-        Ok(Ledger { item: row.item()?, available: row.get("available")?, on_their_way: row.get("on_their_way")? })
+        let beside_redis: i64 = row.get("beside_redis")?;
+        Ok(Ledger {
+            item: row.item()?,
+            available: row.get("available")?,
+            on_their_way: row.get("on_their_way")?,
+            is_beside_redis: beside_redis != 0,
+        })
     };
     let rows: Vec<Ledger> = read_rows(mysql, ledger::GAUGES, row).await?;
     Ok(rows.into_iter().map(|row| (row.item, row)).collect())
@@ -123,7 +142,7 @@ mod tests {
     const ITEM: ItemId = ItemId { store: 1, product: 1, sku: 1 };
 
     fn ledger(available: i64, on_their_way: i64) -> Ledger {
-        Ledger { item: ITEM, available, on_their_way }
+        Ledger { item: ITEM, available, on_their_way, is_beside_redis: false }
     }
 
     #[test]
@@ -136,5 +155,15 @@ mod tests {
         assert_eq!(apart(1_100), 1_000, "a foreign hand");
         assert_eq!(distance(&ledger(100, 0), &ledger(100, 0), &counter(0, &[])), 100, "all is lost");
         assert_eq!(counter(0, &locks).oldest_ms, Some(1_000));
+    }
+
+    #[test]
+    fn locks_of_an_item_that_redis_does_not_sell_are_not_among_the_open_ones() {
+        let held = |since_ms: f64| counter(0, &[("o1|1:1|2".to_owned(), since_ms)]);
+        let other = ItemId { sku: 2, ..ITEM };
+        let counters = BTreeMap::from([(ITEM, held(1_000.0)), (other, held(2_000.0))]);
+        let closed = |is_beside_redis| BTreeMap::from([(ITEM, Ledger { is_beside_redis, ..ledger(0, 0) }), (other, ledger(0, 0))]);
+        assert_eq!(oldest_locks(&closed(false), &counters), (Some(1_000), Some(1_000)));
+        assert_eq!(oldest_locks(&closed(true), &counters), (Some(1_000), Some(2_000)));
     }
 }

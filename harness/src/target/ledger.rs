@@ -130,7 +130,10 @@ pub const GAUGES: Query = Query {
                    - COALESCE((SELECT SUM(t.quantity) FROM inventory_transactions t FORCE INDEX (ledger_open)
                      WHERE t.store_id = i.store_id AND t.product_id = i.product_id AND t.sku_id = i.sku_id
                        AND t.transaction_type = 'LOCK'), 0) AS SIGNED) AS available,
-                 CAST(COALESCE(d.quantity, 0) AS SIGNED) AS on_their_way
+                 CAST(COALESCE(d.quantity, 0) AS SIGNED) AS on_their_way,
+                 CAST(EXISTS (SELECT 1 FROM inventory_epoch e
+                   WHERE e.store_id = i.store_id AND e.product_id = i.product_id AND e.sku_id = i.sku_id
+                     AND e.mode IN ('DB', 'CLOSED')) AS SIGNED) AS beside_redis
             FROM inventory i
             LEFT JOIN (SELECT store_id, product_id, sku_id, SUM(quantity) AS quantity FROM outbox
                         WHERE status = 'NEW' AND event_type = 'APPLY_DELTA' GROUP BY store_id, product_id, sku_id) d

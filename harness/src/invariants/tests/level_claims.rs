@@ -87,6 +87,25 @@ fn an_alert_must_be_on_exactly_when_its_threshold_is_passed() {
     assert!(finding.verdict.is_unknown(), "the harness counts nothing for it: {finding:#?}");
 }
 
+#[test]
+fn the_alert_of_old_locks_counts_those_of_items_that_redis_sells() {
+    let (claim, alert) = ("alerts_match_history", "HoldfastLocksOld@worker-1");
+    let with_locks = |open_from_s: u64, on_from_s: u64| {
+        let mut evidence = clean_run();
+        for at_s in (10..=200).step_by(10) {
+            // One of a closed item is older than any limit all the time.
+            sample(&mut evidence, at_s, "oldest_lock_ms", "", 500_000);
+            sample(&mut evidence, at_s, "oldest_open_lock_ms", "", if at_s >= open_from_s { 100_000 } else { 10 });
+            sample(&mut evidence, at_s, "alert", alert, u64::from(at_s >= on_from_s));
+        }
+        judged(&evidence, claim)
+    };
+    assert!(with_locks(999, 999).verdict.is_held());
+    assert!(with_locks(100, 110).verdict.is_held());
+    assert!(with_locks(100, 999).verdict.is_violated(), "nobody was told");
+    assert!(with_locks(999, 100).verdict.is_violated(), "a false alarm");
+}
+
 /// As [`counted`], with the alert of one of two processes, and a doubt at `doubts_s`.
 fn with_alert_of_one(on: impl Fn(u64) -> bool, doubts_s: u64) -> Evidence {
     let mut evidence = counted(PRE_DEDUCT, (100, 20));
