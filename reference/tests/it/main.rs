@@ -39,6 +39,7 @@ mod operations_http;
 mod operations_mode;
 mod operations_poison;
 mod operations_replica;
+mod operations_secrets;
 mod outage_bench;
 mod outage_clients;
 mod outage_cutter;

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::http_bench::{Service, exchange, get, none, order, post, read_reply};
 use crate::ledger_bench::fresh_url;
 use crate::outage_program::Program;
-use crate::stock_fixture::{OwnRedis, until};
+use crate::stock_fixture::OwnRedis;
 use crate::support::{fresh_item, stores};
 
 const HEAD: &str =
@@ -140,7 +140,9 @@ async fn more_connections_are_served_than_a_process_may_have_by_habit() {
     let program = Program::start_behind("ulimit -Sn 300", &stores().await.redis_url(), &fresh_url().await).await;
     let item = fresh_item();
     assert_eq!(program.open(item, 10).await.status, 201);
-    let idle = silent(program.public, 1_000).await;
+    // Well before the first of them is sent away for being idle.
+    let idle = tokio::time::timeout(Duration::from_secs(15), silent(program.public, 1_000)).await;
+    let idle = idle.expect("all of them are connected");
     let reply = exchange(program.public, &post("/orders", &order("o", item, 1).to_string())).await;
     assert_eq!(reply.status, 201, "{reply:?}");
     drop(idle);
@@ -148,7 +150,7 @@ async fn more_connections_are_served_than_a_process_may_have_by_habit() {
 
 #[tokio::test]
 async fn clients_that_take_every_place_leave_descriptors_for_the_stores() {
-    let redis = OwnRedis::start(&[]).await;
+    let mut redis = OwnRedis::start(&[]).await;
     let program = Program::start_behind("ulimit -n 400", &redis.url(), &fresh_url().await).await;
     let item = fresh_item();
     assert_eq!(program.open(item, 10).await.status, 201);
@@ -169,17 +171,15 @@ async fn clients_that_take_every_place_leave_descriptors_for_the_stores() {
     for _ in 0..600 {
         crowd.spawn(silent(program.public, 1));
     }
-    let open = || std::fs::read_dir(format!("/proc/{}/fd", program.id())).unwrap().count();
-    until("the places are taken", async || open() > 120).await;
-    let (mut before, mut same) = (0, 0);
-    while same < 20 {
+    let held = crowd_is_in(&program).await;
+    assert!(held + 100 <= 400, "{held} descriptors are in use: those who wait for a connection must not have the last ones");
+    // While redis is away its descriptors are free, and nobody who waits may take them.
+    redis.kill();
+    while ask("away").await != 503 {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        (before, same) = if open() == before { (before, same + 1) } else { (open(), 0) };
     }
-    let mut raw = redis::Client::open(redis.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
-    let kill = ["KILL", "TYPE", "normal", "SKIPME", "yes"];
-    let killed: i64 = redis::cmd("CLIENT").arg(&kill).query_async(&mut raw).await.unwrap();
-    assert!(killed > 0, "its links to redis are cut");
+    crowd_is_in(&program).await;
+    redis.restart().await;
     let mut answers = Vec::new();
     // Idle clients are sent away after half a minute; until then it must have reached redis again.
     let again = async {
@@ -193,6 +193,18 @@ async fn clients_that_take_every_place_leave_descriptors_for_the_stores() {
     };
     let reached = tokio::time::timeout(Duration::from_secs(15), again).await;
     assert!(reached.is_ok(), "{answers:?}");
+}
+
+/// Waits until the process holds many descriptors, and has taken no more for a while. How many.
+async fn crowd_is_in(program: &Program) -> usize {
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", program.id())).unwrap().count();
+    let (mut before, mut same) = (0, 0);
+    while same < 30 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let now = open();
+        (before, same) = if now == before && now > 120 { (now, same + 1) } else { (now, 0) };
+    }
+    before
 }
 
 /// Status of the next reply on a connection that is kept.
