@@ -9,6 +9,7 @@ mod faults;
 mod held_run;
 mod interrupted;
 mod live;
+mod nightly;
 mod processes;
 mod programs;
 mod rigs;
