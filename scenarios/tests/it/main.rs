@@ -12,6 +12,7 @@ mod interrupted;
 #[cfg(feature = "goose")]
 mod journeys;
 mod live;
+mod nightly;
 mod processes;
 mod programs;
 mod rigs;

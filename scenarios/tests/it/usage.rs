@@ -96,6 +96,21 @@ fn without_servers_the_complaint_names_what_to_install() {
     }
 }
 
+/// Nothing is asked of a registry, and no engine is started: its absence is told at once.
+#[test]
+fn without_a_docker_engine_the_complaint_says_what_to_do() {
+    let _alone = one_at_a_time();
+    let place = Workplace::new("no-engine");
+    let mut command = small_sale(&["--duration", "1", "--backend", "containers"]);
+    command.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    let done = run(&place, command);
+    done.expect_code(2)
+        .expect_complaint("usage: no Docker engine for --backend containers: ")
+        .expect_complaint("name its socket in DOCKER_HOST");
+    assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+    assert!(place.left_over().is_empty(), "{:?}", place.left_over());
+}
+
 #[track_caller]
 fn expect_missing(place: &Workplace, done: &Done, what: &str) {
     done.expect_code(2).expect_complaint(&format!("usage: {what} (scripts/setup does), or give --redis-url and --mysql-url\n"));

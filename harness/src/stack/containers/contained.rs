@@ -17,6 +17,9 @@ use crate::stack::child::{Launch, POLL};
 use crate::stack::watchdog::Watchdog;
 use crate::stack::{StackError, entropy, usage};
 
+/// Longest start of a container; its image may have to be pulled.
+const START_WITHIN: Duration = Duration::from_secs(600);
+
 /// Longest time until the client has told of an end that this machine has seen.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
 
@@ -44,7 +47,9 @@ impl Contained {
         let create = create::arguments(&name, launch, within);
         let contained = Self { name, pid: 0, client: None, watchdog: Arc::clone(watchdog) };
         let log = launch.log.clone();
-        let started = tokio::task::spawn_blocking(move || contained.bring_up(&create, &log)).await;
+        let started = tokio::task::spawn_blocking(move || contained.bring_up(&create, &log));
+        let late = |_| StackError::failed(act.clone(), format!("not done after {} s", START_WITHIN.as_secs()));
+        let started = tokio::time::timeout(START_WITHIN, started).await.map_err(late)?;
         let started = started.map_err(|error| StackError::failed(act.clone(), error.to_string()))?;
         started.map_err(|why| StackError::failed(act, why))
     }
