@@ -30,7 +30,7 @@
     const linear = { range: (_, __, high) => [0, high > 0 ? high * 1.1 : 1] };
     return [
       ["compare-spectrum", axis(nines), "ms, logarithmic", logarithmic, ms, both([["accepted", "blue", ...spectrum("ok response")], ["refused", "orange", ...spectrum("fail response")]])],
-      ["compare-rates", axis(seconds), "operations per second", linear, perSecond, both([["answered", "orange", (run) => run.at, (run) => run.answered], ["accepted", "blue", (run) => run.at, (run) => run.accepted]])],
+      ["compare-rates", axis(seconds), "operations per second", linear, perSecond, both([["answered", "orange", (run) => run.at, (run) => run.answered], ["ok", "blue", (run) => run.at, (run) => run.ok]])],
       ["compare-latency", axis(seconds), "ms, logarithmic", logarithmic, ms, both([["p99 accepted", "blue", (run) => run.at, (run) => positive(run.p99)]])],
     ].map(([id, x, label, y, value, curves]) => {
       const place = document.getElementById(id);
@@ -39,7 +39,7 @@
         scales: { x: { time: false }, y },
         axes: [x, axis({ label, size: 56, values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : number(tick, 3))) })],
         series: [
-          { label: "at", value: (_, at) => (at == null ? "–" : id === "compare-spectrum" ? share(at) : at.toFixed(1) + " s") },
+          { label: id === "compare-spectrum" ? "percentile" : "at", value: (_, at) => (at == null ? "–" : id === "compare-spectrum" ? share(at) : at.toFixed(1) + " s") },
           ...curves.map(({ label, stroke, which }) => ({ label, stroke, value, width: 1.5, dash: which ? [6, 3] : undefined, spanGaps: id === "compare-spectrum", points: { show: false } })),
         ],
       };

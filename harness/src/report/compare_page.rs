@@ -63,7 +63,7 @@ struct Curves {
     letter: &'static str,
     at: Vec<f64>,
     answered: Vec<f64>,
-    accepted: Vec<f64>,
+    ok: Vec<f64>,
     p99: Vec<Option<f64>>,
     spectra: BTreeMap<String, Curve>,
 }
@@ -164,7 +164,7 @@ fn curves(letter: &'static str, report: &Report) -> Curves {
         letter,
         at: measured.buckets.iter().map(|bucket| seconds(bucket.at_ms - first)).collect(),
         answered: per_s(|bucket| bucket.ok + bucket.fail),
-        accepted: per_s(|bucket| bucket.ok),
+        ok: per_s(|bucket| bucket.ok),
         p99: measured.buckets.iter().map(|bucket| bucket.ok_p99_ms.map(rounded)).collect(),
         spectra: measured.spectra.iter().map(|spectrum| (spectrum.name.clone(), curve(spectrum))).collect(),
     }
