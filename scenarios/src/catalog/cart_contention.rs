@@ -1,17 +1,21 @@
 //! Nearly every order is a cart of several of a few items, asked for in any order and often twice at once: all or nothing, no deadlock, no half
-//! of a cart.
+//! of a cart. For a while one of two processes is slow to reach Redis, so that two attempts at one cart find the same item in different states.
 
-use harness::scenario::{Carts, Mix, Promises, Scenario};
+use harness::scenario::faults::{Fault, Store, Target};
+use harness::scenario::{Carts, Mix, Operator, Promises, Scenario};
 use harness::seed::Seed;
 
-use super::stage::Stage;
+use super::stage::{Stage, window};
 
 pub(super) fn plan(seed: Seed) -> Scenario {
-    let stage = Stage::new("cart_contention");
+    let late = Fault::Latency { store: Store::Redis, latency_ms: 20, jitter_ms: 10 };
+    let stage = Stage::broken_by("cart_contention", window(late, Target::Api(1), 3_000));
     let carts = Carts { share: 0.9, items_max: 4, named_twice: 0.2 };
-    let mix = Mix { carts, quantity_max: 3, cancels: 0.1, duplicates: 0.3, concurrent_duplicates: 0.8, ..stage.mix };
-    // Sold out on the way, each item at another moment: most carts are refused for one of their items. Without a memory of what is sold out they
-    // take the others first, and give them back to whoever comes next.
+    // Sold out on the way, each item at another moment, and a little of each comes back all the time: most carts are refused for one of their
+    // items, which the next attempt may get.
+    let operator = Operator { restocks: 400, ..stage.mix.operator };
+    let mix = Mix { carts, quantity_max: 3, cancels: 0.3, duplicates: 0.5, concurrent_duplicates: 0.8, operator, ..stage.mix };
+    // Without a memory of what is sold out they take the others first, and give them back to whoever comes next.
     let promises = Promises { staleness_ms: 0, ..stage.promises };
-    Stage { mix, promises, ordinary: 5, hot: 0.3, supply: 1.2, ..stage }.scenario(seed)
+    Stage { mix, promises, ordinary: 5, hot: 0.3, supply: 0.6, ..stage }.scenario(seed)
 }
