@@ -11,8 +11,10 @@ pub mod drain;
 pub mod open_loop;
 mod pacer;
 pub mod progress;
+mod reply;
 mod sender;
 mod stock_changes;
+mod wire;
 
 use crate::history::HistoryError;
 
