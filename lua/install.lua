@@ -15,7 +15,7 @@ end
 -- No incarnation test: what an older process left is what is to be replaced. pcall and integer: a meta key that a stranger
 -- overwrote holds no epoch, and must not keep the item closed for ever.
 local installed = redis.pcall('HGET', KEYS[2], 'epoch')
-if (integer(installed) or 0) >= epoch then
+if (type(installed) == 'string' and integer(installed) or 0) >= epoch then
   return {'STALE', installed}
 end
 

@@ -46,7 +46,8 @@ local next_version, left = decimal(version + 1), decimal(stock - quantity)
 local token = epoch .. ':' .. next_version
 local entry = token .. '|' .. ARGV[3]
 local time = redis.call('TIME')
-local now_ms = time[1] .. string.format('%03d', math.floor(tonumber(time[2]) / 1000))
+-- Seconds, and the first three of six digits of the microseconds.
+local now_ms = time[1] .. string.sub('00000' .. time[2], -6, -4)
 
 -- ZADD first: the lock set is the one key whose type was not read yet, so its refusal leaves nothing behind.
 redis.call('ZADD', KEYS[3], now_ms, order .. '|' .. entry)

@@ -28,6 +28,9 @@ end
 if type(locks) ~= 'number' then
   code, locks = 'CORRUPT', 0
 end
+if type(epoch) ~= 'string' or not integer(epoch) then
+  epoch = '0'
+end
 
 local time = redis.call('TIME')
 local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -43,5 +46,5 @@ for i = 4, #KEYS do
 end
 
 return {
-  code, integer(epoch) and epoch or '0', type(stock) == 'string' and stock or '0', locks, decimal(now_ms), members, markers,
+  code, epoch, type(stock) == 'string' and stock or '0', locks, decimal(now_ms), members, markers,
 }

@@ -1,18 +1,19 @@
 -- Head of every script: put before its text when it is loaded, so that there is one copy of these two checks.
 
--- The number in `text` if that is a plain decimal integer of at most 15 digits, else nil.
+-- The number in `text`, a string or what Redis gives for none, if that is a plain decimal integer of at most 15 digits, else nil.
 -- By pattern, because tonumber also takes '0x10', ' 5 ', '1e3', '5.5', 'inf' and 'nan', and nan passes every comparison.
 -- 15 digits: such a number, and the sum of two, is exact in a Lua number (2^53 has 16).
+-- Neither type nor tonumber is called: in a sale pre_deduct asks six times, and those calls were a fifteenth of it.
 local function integer(text)
-  if type(text) == 'string' and #text <= 15 and (text == '0' or string.find(text, '^[1-9]%d*$')) then
-    return tonumber(text)
+  if text and #text <= 15 and (text == '0' or string.find(text, '^[1-9]%d*$')) then
+    return text + 0
   end
   return nil
 end
 
--- A number as text. tostring and `..` round to 14 digits.
+-- A whole number as text. tostring and `..` round to 14 digits; '%d' is exact and cheaper than '%.0f'.
 local function decimal(number)
-  return string.format('%.0f', number)
+  return string.format('%d', number)
 end
 
 -- READY: whether the counter of the item may be used on this connection. Reads only.

@@ -1,16 +1,19 @@
 //! What an empty proxy costs: the round trip that it adds, and the bytes that it moves, next to a direct connection in the same run.
 //!
-//! Criterion times each case; the ratios are printed at the end from interleaved rounds of our own, because two figures that were
-//! taken minutes apart on a busy machine do not compare.
+//! Criterion times each case; the figures at the end are from interleaved rounds of our own, because two that were taken minutes apart on
+//! a busy machine do not compare.
+
+mod figures;
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use harness::clock::RunClock;
 use harness::proxy::{Proxies, ProxySpec};
 use harness::seed::Seed;
+
+use figures::{Figure, Goal, Outcome, median, publish};
 
 /// Bytes of one round of the throughput, sent in one direction.
 const BULK: usize = 256 << 20;
@@ -19,8 +22,6 @@ const CHUNK: usize = 256 << 10;
 
 /// Rounds of which the medians are printed.
 const ROUNDS: usize = 9;
-
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Accepts for ever, one thread a connection.
 fn server(serve: fn(TcpStream) -> io::Result<()>) -> Outcome<SocketAddr> {
@@ -83,20 +84,60 @@ fn bulk(stream: &mut TcpStream) -> io::Result<()> {
     stream.read_exact(&mut [0])
 }
 
-/// The median time of each of the two, measured in turns.
-fn in_turns(clock: RunClock, runs: usize, mut pair: [&mut dyn FnMut() -> io::Result<()>; 2]) -> Outcome<[Duration; 2]> {
+/// The times of each of the two in seconds, measured in turns.
+fn in_turns(clock: RunClock, runs: usize, mut pair: [&mut dyn FnMut() -> io::Result<()>; 2]) -> Outcome<[Vec<f64>; 2]> {
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..runs {
         for (one, times) in pair.iter_mut().zip(&mut times) {
             let start = clock.now();
             one()?;
-            times.push(clock.now().since(start));
+            times.push(clock.now().since(start).as_secs_f64());
         }
     }
-    Ok(times.map(|mut times| {
-        times.sort_unstable();
-        times[times.len() / 2]
-    }))
+    Ok(times)
+}
+
+/// Medians of so many trips make one round of the round trips.
+const TRIPS: usize = 4_000;
+
+fn compare(direct: [&mut TcpStream; 2], proxied: [&mut TcpStream; 2]) -> Outcome<()> {
+    let clock = RunClock::start();
+    let ([direct, direct_bulk], [proxied, proxied_bulk]) = (direct, proxied);
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let trips = in_turns(clock, TRIPS, [&mut || round_trip(direct), &mut || round_trip(proxied)])?;
+        let [one, other] = trips.map(|times| median(&times) * 1e6);
+        without.push(one);
+        with.push(other);
+    }
+    let rates = in_turns(clock, ROUNDS, [&mut || bulk(direct_bulk), &mut || bulk(proxied_bulk)])?;
+    let [rates_without, rates_with] = rates.map(|times| times.iter().map(|time| BULK as f64 / 1e9 / time).collect::<Vec<f64>>());
+    let against = || "a direct connection".to_owned();
+    publish(
+        "proxy",
+        &[
+            Figure {
+                name: "empty fault proxy, time added to a round trip".to_owned(),
+                against: against(),
+                unit: "us",
+                value: median(&with) - median(&without),
+                goal: Goal::AtMost(50.0),
+                rounds_in: "us",
+                ours: with,
+                theirs: without,
+            },
+            Figure {
+                name: "empty fault proxy, bytes in one direction".to_owned(),
+                against: against(),
+                unit: "GB/s",
+                value: median(&rates_with),
+                goal: Goal::AtLeast(1.0),
+                rounds_in: "GB/s",
+                ours: rates_with,
+                theirs: rates_without,
+            },
+        ],
+    )
 }
 
 fn measure(criterion: &mut Criterion) -> Outcome<()> {
@@ -119,26 +160,7 @@ fn measure(criterion: &mut Criterion) -> Outcome<()> {
     group.bench_function("proxied", |bencher| bencher.iter(|| bulk(&mut proxied_bulk)));
     group.finish();
 
-    let [direct, proxied] = in_turns(clock, 20_000, [&mut || round_trip(&mut direct), &mut || round_trip(&mut proxied)])?;
-    report(&format!(
-        "round trip: direct {direct:?}, proxied {proxied:?}, added {:?}, ratio {:.2}",
-        proxied.saturating_sub(direct),
-        proxied.as_secs_f64() / direct.as_secs_f64()
-    ));
-    let [direct, proxied] = in_turns(clock, ROUNDS, [&mut || bulk(&mut direct_bulk), &mut || bulk(&mut proxied_bulk)])?;
-    let rate = |time: Duration| BULK as f64 / 1e9 / time.as_secs_f64();
-    report(&format!(
-        "throughput: direct {:.2} GB/s, proxied {:.2} GB/s, ratio {:.2}",
-        rate(direct),
-        rate(proxied),
-        direct.as_secs_f64() / proxied.as_secs_f64()
-    ));
-    Ok(())
-}
-
-#[expect(clippy::print_stdout, reason = "the figures are what the bench is for")]
-fn report(line: &str) {
-    println!("{line}");
+    compare([&mut direct, &mut direct_bulk], [&mut proxied, &mut proxied_bulk])
 }
 
 fn proxy(criterion: &mut Criterion) {

@@ -37,7 +37,7 @@ pub struct JournalWriter {
     file: File,
     compressor: Compressor<'static>,
     raw: Vec<u8>,
-    frame: Vec<u8>,
+    stored: Vec<u8>,
 }
 
 impl JournalWriter {
@@ -56,7 +56,7 @@ impl JournalWriter {
     pub fn append_to(file: File) -> io::Result<Self> {
         let mut compressor = Compressor::new(LEVEL)?;
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
-        Ok(Self { file, compressor, raw: Vec::with_capacity(FRAME_FULL + FRAME_FULL / 4), frame: Vec::new() })
+        Ok(Self { file, compressor, raw: Vec::new(), stored: Vec::new() })
     }
 
     /// Adds one line to the frame that is being gathered.
@@ -64,25 +64,7 @@ impl JournalWriter {
     /// # Errors
     /// The value does not serialize; the frame is as before.
     pub fn line<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
-        let before = self.raw.len();
-        if let Err(error) = serde_json::to_writer(&mut self.raw, value) {
-            self.raw.truncate(before);
-            return Err(error.into());
-        }
-        self.raw.push(b'\n');
-        Ok(())
-    }
-
-    /// Whether the frame is large enough to be written now.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.raw.len() >= FRAME_FULL
-    }
-
-    /// Whether there is nothing to write.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.raw.is_empty()
+        add_line(&mut self.raw, value)
     }
 
     /// Writes what was gathered as one frame. After it a killed process loses nothing of it; a power cut may.
@@ -90,15 +72,25 @@ impl JournalWriter {
     /// # Errors
     /// The file cannot be written; it may end in part of a frame then.
     pub fn flush(&mut self) -> io::Result<()> {
-        if self.raw.is_empty() {
+        let mut raw = std::mem::take(&mut self.raw);
+        let written = self.write(&raw);
+        raw.clear();
+        self.raw = raw;
+        written
+    }
+
+    /// Writes whole lines as one frame; nothing if there are none.
+    ///
+    /// # Errors
+    /// As [`JournalWriter::flush`].
+    pub fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        if lines.is_empty() {
             return Ok(());
         }
-        self.frame.clear();
-        self.frame.reserve(compress_bound(self.raw.len()));
-        self.compressor.compress_to_buffer(&self.raw, &mut self.frame)?;
-        self.file.write_all(&self.frame)?;
-        self.raw.clear();
-        Ok(())
+        self.stored.clear();
+        self.stored.reserve(compress_bound(lines.len()));
+        self.compressor.compress_to_buffer(lines, &mut self.stored)?;
+        self.file.write_all(&self.stored)
     }
 
     /// [`JournalWriter::flush`], then waits until the disk has it.
@@ -109,6 +101,20 @@ impl JournalWriter {
         self.flush()?;
         self.file.sync_data()
     }
+}
+
+/// Adds a value as one line to `lines`.
+///
+/// # Errors
+/// The value does not serialize; `lines` is as before.
+pub fn add_line<T: Serialize>(lines: &mut Vec<u8>, value: &T) -> io::Result<()> {
+    let before = lines.len();
+    if let Err(error) = serde_json::to_writer(&mut *lines, value) {
+        lines.truncate(before);
+        return Err(error.into());
+    }
+    lines.push(b'\n');
+    Ok(())
 }
 
 /// How a container ends.

@@ -7,6 +7,7 @@ pub mod follow;
 pub mod journal;
 pub mod line;
 pub mod operation;
+mod page;
 pub mod pairing;
 pub mod record;
 pub mod recorder;

@@ -1,40 +1,31 @@
 //! The one writer of a history.
 //!
-//! In: records from every part of a run, through cheap handles. Out: a journal on disk, numbered in order of arrival. The queue
-//! is bounded: when it is full the sender waits and the history says so; nothing is dropped. If the writer fails, every later
+//! In: records from every part of a run, through cheap handles. Out: a journal on disk, numbered in order of arrival. A record becomes its
+//! line where it is made, in the page that all handles share; a thread of its own puts full pages on disk. To hand over the records
+//! themselves cost the load more than their lines do: a queue slot of the size of the largest record, and memory that one thread takes
+//! and another gives back.
+//!
+//! The page is bounded: when it is full the sender waits and the history says so; nothing is dropped. If the writer fails, every later
 //! record fails too, because what happens without evidence cannot be judged.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use serde_json::json;
-use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 use super::HistoryError;
 use super::journal::JournalWriter;
+use super::page::{Page, Taken};
 use super::standing::Standing;
 use crate::clock::{Offset, RunClock};
-use crate::history::record::{Line, OpId, Record, Tail};
-
-/// Records that wait for the writer at most.
-const QUEUE: usize = 16_384;
-
-/// Longest stay of a record in memory while the writer is not busy.
-const FLUSH_AFTER: Duration = Duration::from_millis(100);
-
-/// The writer wakes at most this often: a wake for each record would cost the load more than the record does.
-const GATHER: Duration = Duration::from_millis(5);
+use crate::history::record::{OpId, Record, Tail};
 
 /// Handle for recording; clones feed the same history.
 #[derive(Debug, Clone)]
 pub struct Recorder {
-    queue: mpsc::Sender<Message>,
-    shared: Arc<Shared>,
-    clock: RunClock,
+    shared: Arc<Handle>,
 }
 
 /// Owns the writer; ends the history.
@@ -48,19 +39,30 @@ pub struct RecorderGuard {
     writer: JoinHandle<()>,
 }
 
-#[derive(Debug, Default)]
+/// What the handles share with the writer.
+#[derive(Debug)]
 struct Shared {
+    path: PathBuf,
+    clock: RunClock,
     next_op: AtomicU64,
-    stalls: AtomicU64,
-    longest_stall_ns: AtomicU64,
+    page: Mutex<Page>,
+    /// Rung when the writer may have something to do.
+    work: Condvar,
+    /// Rung when the page was taken or closed.
+    room: Notify,
     failure: OnceLock<HistoryError>,
     standing: Mutex<Standing>,
 }
 
-enum Message {
-    Record(Offset, Record),
-    Sync(oneshot::Sender<()>),
-    Finish(String, oneshot::Sender<Tail>),
+/// What the handles share with each other: with the last of them the page is closed.
+#[derive(Debug)]
+struct Handle(Arc<Shared>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.page().close();
+        self.0.work.notify_one();
+    }
 }
 
 impl Recorder {
@@ -74,30 +76,34 @@ impl Recorder {
     }
 
     fn start(journal: JournalWriter, path: &Path, clock: RunClock) -> Result<(Self, RecorderGuard), HistoryError> {
-        let failed = |error| HistoryError::file("start the writer of", path, &error);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
-        let (queue, inbox) = mpsc::channel(QUEUE);
-        let shared = Arc::new(Shared::default());
-        let writer =
-            Writer { journal, path: path.to_owned(), clock, shared: Arc::clone(&shared), records: 0, ops: 0, flush_at: None };
-        let writer =
-            std::thread::Builder::new().name("recorder".to_owned()).spawn(move || writer.run(&runtime, inbox)).map_err(failed)?;
-        let recorder = Self { queue, shared, clock };
+        let shared = Arc::new(Shared {
+            path: path.to_owned(),
+            clock,
+            next_op: AtomicU64::new(0),
+            page: Mutex::default(),
+            work: Condvar::new(),
+            room: Notify::new(),
+            failure: OnceLock::new(),
+            standing: Mutex::default(),
+        });
+        let writer = Writer { journal, shared: Arc::clone(&shared) };
+        let writer = std::thread::Builder::new()
+            .name("recorder".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| HistoryError::file("start the writer of", path, &error))?;
+        let recorder = Self { shared: Arc::new(Handle(shared)) };
         Ok((recorder.clone(), RecorderGuard { recorder, writer }))
     }
 
-    /// Records what happens now and returns when that was. On return the record is in the queue of the writer; the time is
-    /// taken once there is room in it, so that a full queue shows as lag and not as a request that took long.
+    /// Records what happens now and returns when that was. The time is taken once there is room for the record, so that a full page shows
+    /// as lag and not as a request that took long.
     ///
     /// Cancel safe: a call dropped before it is ready has recorded nothing.
     ///
     /// # Errors
     /// The writer has failed or ended.
     pub async fn record(&self, record: Record) -> Result<Offset, HistoryError> {
-        let room = self.room().await?;
-        let at = self.clock.now();
-        room.send(Message::Record(at, record));
-        Ok(at)
+        self.add(None, &record).await
     }
 
     /// Records what happened at `at`.
@@ -107,8 +113,7 @@ impl Recorder {
     /// # Errors
     /// The writer has failed or ended.
     pub async fn record_at(&self, at: Offset, record: Record) -> Result<(), HistoryError> {
-        self.room().await?.send(Message::Record(at, record));
-        Ok(())
+        self.add(Some(at), &record).await.map(|_| ())
     }
 
     /// Waits until everything recorded before is on disk. Phase marks and fault steps do so by themselves, without a wait.
@@ -117,52 +122,51 @@ impl Recorder {
     /// The writer has failed or ended.
     pub async fn sync(&self) -> Result<(), HistoryError> {
         let (done, synced) = oneshot::channel();
-        self.room().await?.send(Message::Sync(done));
-        synced.await.map_err(|_| self.lost())
+        self.inner().page_open()?.sync(done);
+        self.inner().work.notify_one();
+        synced.await.map_err(|_| self.inner().lost())
     }
 
     /// The next number for an operation: dense over all clients that record here.
     #[must_use]
     pub fn next_op(&self) -> OpId {
-        OpId(self.shared.next_op.fetch_add(1, Ordering::Relaxed))
+        OpId(self.inner().next_op.fetch_add(1, Ordering::Relaxed))
     }
 
     /// The clock of the run.
     #[must_use]
-    pub const fn clock(&self) -> RunClock {
-        self.clock
+    pub fn clock(&self) -> RunClock {
+        self.inner().clock
     }
 
     /// Why the writer failed, if it did.
     #[must_use]
     pub fn failure(&self) -> Option<HistoryError> {
-        self.shared.failure.get().cloned()
+        self.inner().failure.get().cloned()
     }
 
-    /// Where the run stands by what is written so far.
+    /// Where the run stands by what is recorded so far.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        self.shared.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.inner().standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn room(&self) -> Result<mpsc::Permit<'_, Message>, HistoryError> {
-        if self.shared.failure.get().is_some() {
-            return Err(self.lost());
-        }
-        match self.queue.try_reserve() {
-            Ok(room) => Ok(room),
-            Err(mpsc::error::TrySendError::Closed(())) => Err(self.lost()),
-            Err(mpsc::error::TrySendError::Full(())) => {
-                let began = self.clock.now();
-                let room = self.queue.reserve().await.map_err(|_| self.lost())?;
-                self.shared.note_stall(self.clock.now().since(began));
-                Ok(room)
+    async fn add(&self, at: Option<Offset>, record: &Record) -> Result<Offset, HistoryError> {
+        let shared = self.inner();
+        let mut waits_since = None;
+        loop {
+            // Made before the page is looked at, so that no ring is missed.
+            let room = shared.room.notified();
+            if let Some(at) = shared.add(at, record, waits_since)? {
+                return Ok(at);
             }
+            waits_since.get_or_insert_with(|| shared.clock.now());
+            room.await;
         }
     }
 
-    fn lost(&self) -> HistoryError {
-        self.failure().unwrap_or_else(|| HistoryError::Lost { why: "it was finished, or panicked".to_owned() })
+    fn inner(&self) -> &Shared {
+        &self.shared.0
     }
 }
 
@@ -173,9 +177,15 @@ impl RecorderGuard {
     /// # Errors
     /// Any failure of the writer since it was started.
     pub async fn finish(self, why: &str) -> Result<Tail, HistoryError> {
+        let shared = self.recorder.inner();
         let (done, finished) = oneshot::channel();
-        self.recorder.room().await?.send(Message::Finish(why.to_owned(), done));
-        let tail = finished.await.map_err(|_| self.recorder.lost())?;
+        let tail = {
+            let mut page = shared.page_open()?;
+            page.sync(done);
+            page.finish(shared.clock.now(), why.to_owned()).map_err(|error| shared.write_error(&error))?
+        };
+        shared.work.notify_one();
+        finished.await.map_err(|_| shared.lost())?;
         // The writer returns right after its answer, so this does not block.
         self.writer.join().map_err(|_| HistoryError::Lost { why: "the writer panicked".to_owned() })?;
         Ok(tail)
@@ -183,124 +193,126 @@ impl RecorderGuard {
 }
 
 impl Shared {
-    fn note_stall(&self, length: Duration) {
-        self.longest_stall_ns.fetch_max(u64::try_from(length.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.stalls.fetch_add(1, Ordering::Relaxed);
+    /// Adds a record, dated now unless it is said when; `None` if there is no room for it.
+    fn add(&self, at: Option<Offset>, record: &Record, waits_since: Option<Offset>) -> Result<Option<Offset>, HistoryError> {
+        let mut page = self.page_open()?;
+        if page.is_full() {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        if let Some(since) = waits_since {
+            page.note_stall(now.since(since));
+        }
+        let at = at.unwrap_or(now);
+        let (was_empty, was_due) = (page.is_empty(), page.is_due());
+        page.add(at, record).map_err(|error| self.write_error(&error))?;
+        if was_empty || (page.is_due() && !was_due) {
+            page.flush_at(now);
+            self.work.notify_one();
+        }
+        drop(page);
+        if matches!(record, Record::Fault(_) | Record::Sample(_)) {
+            self.standing.lock().unwrap_or_else(PoisonError::into_inner).take(record);
+        }
+        Ok(Some(at))
+    }
+
+    /// Waits until the page is due, and takes it.
+    fn take(&self, spare: Vec<u8>) -> std::io::Result<Taken> {
+        let mut page = self.page();
+        while !page.is_due() {
+            let now = self.clock.now();
+            page = match page.flush_at(now).map(|at| at.since(now)) {
+                None => self.work.wait(page).unwrap_or_else(PoisonError::into_inner),
+                Some(left) if left.is_zero() => break,
+                Some(left) => self.work.wait_timeout(page, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+        let taken = page.take(self.clock.now(), spare);
+        drop(page);
+        self.room.notify_waiters();
+        taken
+    }
+
+    fn page(&self) -> MutexGuard<'_, Page> {
+        self.page.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The page, if it still takes lines.
+    fn page_open(&self) -> Result<MutexGuard<'_, Page>, HistoryError> {
+        let page = self.page();
+        if page.is_closed() { Err(self.lost()) } else { Ok(page) }
+    }
+
+    fn write_error(&self, error: &std::io::Error) -> HistoryError {
+        HistoryError::file("write", &self.path, error)
+    }
+
+    fn lost(&self) -> HistoryError {
+        let ended = || HistoryError::Lost { why: "it was finished, or panicked".to_owned() };
+        self.failure.get().cloned().unwrap_or_else(ended)
     }
 }
 
 /// The state of the writing thread.
 struct Writer {
     journal: JournalWriter,
-    path: PathBuf,
-    clock: RunClock,
     shared: Arc<Shared>,
-    records: u64,
-    ops: u64,
-    flush_at: Option<Offset>,
 }
 
-/// A write that failed; its reason is in [`Shared::failure`] before anybody can notice.
-struct Failed;
-
 impl Writer {
-    /// Writes until the history is finished, no recorder is left, or the disk fails. Its end closes the queue.
-    fn run(mut self, runtime: &Runtime, mut inbox: mpsc::Receiver<Message>) {
-        let ended = runtime.block_on(self.drain(&mut inbox));
-        if ended.is_ok() {
-            let _ = self.attempt(|journal| journal.sync());
-        }
-    }
-
-    async fn drain(&mut self, inbox: &mut mpsc::Receiver<Message>) -> Result<(), Failed> {
-        let mut batch = Vec::new();
-        while self.next_batch(inbox, &mut batch).await {
-            self.note_stalls()?;
-            for message in batch.drain(..) {
-                match message {
-                    Message::Record(at, record) => self.append(at, &record)?,
-                    Message::Sync(done) => {
-                        self.attempt(JournalWriter::sync)?;
-                        let _ = done.send(());
-                    }
-                    Message::Finish(why, done) => {
-                        let _ = done.send(self.finish(why)?);
-                        return Ok(());
-                    }
-                }
+    /// Writes until the history is finished, no recorder is left, or the disk fails. Its end closes the page.
+    fn run(mut self) {
+        let mut spare = Vec::new();
+        loop {
+            let mut taken = match self.shared.take(spare) {
+                Ok(taken) => taken,
+                Err(error) => return self.fail(&error),
+            };
+            if let Err(error) = self.write(&taken) {
+                // Those who wait go with what was taken, and must find the reason by then.
+                return self.fail(&error);
             }
-            self.flush_if_due()?;
-            tokio::time::sleep(GATHER).await;
-        }
-        Ok(())
-    }
-
-    /// Fills `batch`, or leaves it empty when it is time to flush. False when no recorder is left.
-    async fn next_batch(&self, inbox: &mut mpsc::Receiver<Message>, batch: &mut Vec<Message>) -> bool {
-        let received = inbox.recv_many(batch, QUEUE);
-        let Some(at) = self.flush_at else { return received.await > 0 };
-        let at = tokio::time::Instant::from_std(self.clock.instant(at));
-        !matches!(tokio::time::timeout_at(at, received).await, Ok(0))
-    }
-
-    fn append(&mut self, at: Offset, record: &Record) -> Result<(), Failed> {
-        let line = Line { n: self.records, t: at, record };
-        self.attempt(|journal| journal.line(&line))?;
-        self.records += 1;
-        self.ops += u64::from(matches!(record, Record::Invoke(_)));
-        if matches!(record, Record::Fault(_) | Record::Sample(_)) {
-            self.shared.standing.lock().unwrap_or_else(PoisonError::into_inner).take(record);
-        }
-        if matches!(record, Record::Phase(_) | Record::Fault(_)) {
-            self.flush_at = None;
-            self.attempt(JournalWriter::sync)
-        } else if self.journal.is_full() {
-            self.flush_at = None;
-            self.attempt(JournalWriter::flush)
-        } else {
-            self.flush_at.get_or_insert_with(|| self.clock.now().plus(FLUSH_AFTER));
-            Ok(())
+            for done in taken.waiting.drain(..) {
+                // Who asked may have gone.
+                let _ = done.send(());
+            }
+            if taken.last {
+                return;
+            }
+            taken.lines.clear();
+            spare = taken.lines;
         }
     }
 
-    fn flush_if_due(&mut self) -> Result<(), Failed> {
-        if self.flush_at.is_some_and(|at| at <= self.clock.now()) {
-            self.flush_at = None;
-            self.attempt(JournalWriter::flush)?;
-        }
-        Ok(())
+    fn write(&mut self, taken: &Taken) -> std::io::Result<()> {
+        self.journal.write(&taken.lines)?;
+        if taken.sync || taken.last || !taken.waiting.is_empty() { self.journal.sync() } else { Ok(()) }
     }
 
-    /// One note for all senders that had to wait since the last one.
-    fn note_stalls(&mut self) -> Result<(), Failed> {
-        let senders = self.shared.stalls.swap(0, Ordering::Relaxed);
-        if senders == 0 {
-            return Ok(());
-        }
-        let longest_ns = self.shared.longest_stall_ns.swap(0, Ordering::Relaxed);
-        let detail = json!({ "senders": senders, "longest_ns": longest_ns });
-        self.append(self.clock.now(), &Record::Note { what: "recorder_stall".to_owned(), detail })
+    /// Says why first and closes the page then: nobody is to find it closed without a reason.
+    fn fail(&self, error: &std::io::Error) {
+        let _ = self.shared.failure.set(self.shared.write_error(error));
+        self.shared.page().abandon();
     }
+}
 
-    fn finish(&mut self, why: String) -> Result<Tail, Failed> {
-        self.note_stalls()?;
-        let tail = Tail { records: self.records, ops: self.ops, why };
-        self.append(self.clock.now(), &Record::Tail(tail.clone()))?;
-        self.attempt(JournalWriter::sync)?;
-        Ok(tail)
-    }
-
-    fn attempt(&mut self, act: impl FnOnce(&mut JournalWriter) -> std::io::Result<()>) -> Result<(), Failed> {
-        act(&mut self.journal).map_err(|error| {
-            let _ = self.shared.failure.set(HistoryError::file("write", &self.path, &error));
-            Failed
-        })
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.page().abandon();
+        self.shared.room.notify_waiters();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+    use std::os::fd::OwnedFd;
+
+    use futures_util::poll;
+
     use super::*;
+    use crate::history::journal::read_lines;
     use crate::history::record::PhaseMark;
     use crate::scenario::Phase;
 
@@ -319,5 +331,44 @@ mod tests {
         assert_eq!(recorder.record(mark()).await, Err(synced.clone()));
         assert_eq!(recorder.failure(), Some(synced.clone()));
         assert_eq!(guard.finish("finished").await, Err(synced));
+    }
+
+    #[tokio::test]
+    async fn a_full_page_makes_the_sender_wait_says_so_and_loses_nothing() {
+        // A pipe that nobody reads stands for a disk that does not keep up. Random words, so that zstd does not make them small.
+        let (mut reader, pipe) = std::io::pipe().unwrap();
+        let journal = JournalWriter::append_to(OwnedFd::from(pipe).into()).unwrap();
+        let (recorder, guard) = Recorder::start(journal, Path::new("pipe"), RunClock::start()).unwrap();
+        let mut draws = crate::seed::Seed(1).stream("notes");
+        let mut note = || {
+            let word: String = (0..64).map(|_| format!("{:016x}", rand::RngExt::random::<u64>(&mut draws))).collect();
+            Record::Note { what: word, detail: serde_json::Value::Null }
+        };
+        let mut sent = 0;
+        let waited = loop {
+            assert!(sent < 100_000, "the page never became full");
+            sent += 1;
+            let record = note();
+            let mut recording = Box::pin(recorder.record(record));
+            if poll!(&mut recording).is_pending() {
+                break recording;
+            }
+        };
+        let copy = std::env::temp_dir().join(format!("holdfast-recorder-{}", std::process::id()));
+        let drained = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            reader.read_to_end(&mut all).map(|_| all)
+        });
+        waited.await.unwrap();
+        // A pipe cannot be synced, so the history ends as on a broken disk, behind its last line.
+        assert!(guard.finish("finished").await.is_err());
+        std::fs::write(&copy, drained.join().unwrap().unwrap()).unwrap();
+        let mut notes = Vec::new();
+        read_lines(&copy, |line| notes.push(serde_json::from_slice::<serde_json::Value>(line).unwrap()["what"].to_string()))
+            .unwrap();
+        std::fs::remove_file(&copy).unwrap();
+        // The records, one note of the wait among them, and the tail.
+        assert_eq!(notes.len(), sent + 2);
+        assert_eq!(notes.iter().filter(|what| *what == "\"recorder_stall\"").count(), 1);
     }
 }

@@ -1,11 +1,9 @@
 //! One request to be made: how it is written, recorded, and how its reply is read.
 //!
-//! In: what to ask. Out: the HTTP request and the record of it. Sends nothing.
+//! In: what to ask. Out: the bytes of the HTTP request, and the record of it. Sends nothing.
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
-use hyper::{Method, Request};
+use hyper::Method;
 
 use super::LoadError;
 use crate::clock::Offset;
@@ -36,7 +34,7 @@ pub(crate) struct Ask {
 
 impl Ask {
     /// The request; `admin_token` goes to admin listeners only.
-    pub(crate) fn request(&self, host: HeaderValue, admin_token: &str) -> Result<Request<Full<Bytes>>, LoadError> {
+    pub(crate) fn request(&self, host: &str, admin_token: &str) -> Result<Vec<u8>, LoadError> {
         let failed = |why: String| LoadError::Failed { act: "write a request", why };
         let unfit = || failed(format!("{} with {} lines is not for this client", self.function.name(), self.lines.len()));
         let (method, path, body) = match (self.function, self.lines.as_slice()) {
@@ -54,14 +52,21 @@ impl Ask {
             }
             _ => return Err(unfit()),
         };
-        let mut request = Request::builder().method(method).uri(path).header(HOST, host);
-        if !body.is_empty() {
-            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
+        let mut head = [method.as_str(), " ", &path, " HTTP/1.1\r\nhost: ", host].concat();
         if self.function.changes_stock() {
-            request = request.header(AUTHORIZATION, format!("Bearer {admin_token}"));
+            if admin_token.contains(char::is_control) {
+                return Err(failed("the admin token holds what no header can".to_owned()));
+            }
+            head += &["\r\nauthorization: Bearer ", admin_token].concat();
         }
-        request.body(Full::new(body)).map_err(|error| failed(error.to_string()))
+        if !body.is_empty() {
+            head += "\r\ncontent-type: application/json";
+        }
+        if method != Method::GET {
+            head += &["\r\ncontent-length: ", &body.len().to_string()].concat();
+        }
+        head += "\r\n\r\n";
+        Ok([head.as_bytes(), &body].concat())
     }
 
     fn create_body(&self) -> Result<Bytes, serde_json::Error> {

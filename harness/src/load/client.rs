@@ -8,10 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
-use hyper::{Request, Response};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
@@ -19,15 +15,14 @@ use super::LoadError;
 use super::ask::Ask;
 use super::connections::{Connection, Connections, Lease};
 use super::progress::Progress;
+use super::reply::PART_MAX;
+use super::wire::{self, Broken};
 use crate::clock::Offset;
 use crate::history::HistoryError;
 use crate::history::record::{Complete, FailCode, InfoCause, OpId, Outcome, Record};
 use crate::history::recorder::Recorder;
 use crate::stack::Endpoints;
 use crate::target::http::Reading;
-
-/// Longest reply body that is read: 64 KiB.
-const BODY_MAX: usize = 64 * 1024;
 
 /// Surprising replies and failed dials that are kept as notes in one run; the records of the operations are always whole.
 const NOTES_MAX: u64 = 50;
@@ -100,7 +95,7 @@ impl Client {
         let sent = self.recorder.record(Record::Invoke(ask.invoke(op, lease.number()))).await?;
         self.progress.add_sent();
         let deadline = Instant::from_std(self.recorder.clock().instant(sent.plus(self.timeout)));
-        let exchange = exchange(connections, lease, request, (ask, deadline)).await;
+        let exchange = exchange(connections, lease, &request, (ask, deadline)).await;
         let at = self.recorder.clock().now();
         let answer = Answer { outcome: exchange.reading.outcome, at };
         self.progress.add_outcome(answer.outcome);
@@ -109,7 +104,7 @@ impl Client {
         }
         self.recorder.record_at(at, Record::Complete(complete(op, exchange.http, exchange.reading))).await?;
         if let Some(connection) = exchange.connection {
-            connections.give_back(connection).await;
+            connections.give_back(connection);
         }
         Ok(answer)
     }
@@ -130,18 +125,28 @@ fn complete(op: OpId, http: Option<u16>, reading: Reading) -> Complete {
 }
 
 /// Sends `request` and reads the whole reply, which is to speak of what is asked in `until`, before the deadline in it.
-async fn exchange(connections: &Connections, lease: Lease, request: Request<Full<Bytes>>, until: (&Ask, Instant)) -> Exchange {
+async fn exchange(connections: &Connections, lease: Lease, request: &[u8], until: (&Ask, Instant)) -> Exchange {
     let (ask, deadline) = until;
-    let mut connection = match timeout_at(deadline, connections.open(lease)).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(why)) => return Exchange::not_sent(Some(why)),
-        Err(_) => return Exchange::not_sent(Some("no connection before the deadline".to_owned())),
+    let mut progress = wire::Progress::default();
+    let exchanging = async {
+        let mut connection = match connections.open(lease).await {
+            Ok(connection) => connection,
+            Err(error) => return Exchange::not_sent(Some(error.to_string())),
+        };
+        match connection.wire.exchange(request, &mut progress).await {
+            Ok(reply) => {
+                let reading = ask.read(reply.status, &reply.body);
+                let surprise = matches!(reading.outcome, Outcome::Info(_)).then(|| excerpt(&reply.body));
+                let (http, keeps_open) = (Some(reply.status), reply.keeps_open);
+                Exchange { reading, http, surprise, connection: keeps_open.then_some(connection) }
+            }
+            Err(error) => Exchange::broken(&error, &progress, ask),
+        }
     };
-    match timeout_at(deadline, connection.sender.try_send_request(request)).await {
-        Err(_) => Exchange::doubt(InfoCause::Timeout, None),
-        Ok(Err(error)) if error.message().is_some() => Exchange::not_sent(None),
-        Ok(Err(_)) => Exchange::doubt(InfoCause::ConnectionLost, None),
-        Ok(Ok(reply)) => Exchange::of_reply(connection, reply, ask, deadline).await,
+    match timeout_at(deadline, exchanging).await {
+        Ok(exchange) => exchange,
+        Err(_) if progress.sent => Exchange::ended(Outcome::Info(InfoCause::Timeout), progress.http),
+        Err(_) => Exchange::not_sent(Some("no connection before the deadline".to_owned())),
     }
 }
 
@@ -151,31 +156,24 @@ impl Exchange {
         Self { surprise, ..Self::ended(Outcome::Fail(FailCode::NotSent), None) }
     }
 
-    fn doubt(cause: InfoCause, http: Option<u16>) -> Self {
-        Self::ended(Outcome::Info(cause), http)
-    }
-
     fn ended(outcome: Outcome, http: Option<u16>) -> Self {
         let reading = Reading { outcome, witness: Vec::new(), status: None, short: None };
         Self { reading, http, surprise: None, connection: None }
     }
 
-    async fn of_reply(connection: Connection, reply: Response<Incoming>, ask: &Ask, deadline: Instant) -> Self {
-        let http = reply.status().as_u16();
-        match timeout_at(deadline, Limited::new(reply.into_body(), BODY_MAX).collect()).await {
-            Err(_) => Self::doubt(InfoCause::Timeout, Some(http)),
-            // Too long is what the contract does not know; anything else is a connection that broke inside the body.
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-                let surprise = Some(format!("a body of over {BODY_MAX} bytes"));
+    fn broken(error: &Broken, progress: &wire::Progress, ask: &Ask) -> Self {
+        match (error, progress.http) {
+            _ if !progress.sent => Self::not_sent(None),
+            // Too long is what the contract does not know.
+            (Broken::TooLong, Some(http)) => {
+                let surprise = Some(format!("a reply of over {PART_MAX} bytes"));
                 Self { reading: ask.read(http, b""), http: Some(http), surprise, connection: None }
             }
-            Ok(Err(_)) => Self::doubt(InfoCause::ConnectionLost, Some(http)),
-            Ok(Ok(body)) => {
-                let body = body.to_bytes();
-                let reading = ask.read(http, &body);
-                let surprise = matches!(reading.outcome, Outcome::Info(_)).then(|| excerpt(&body));
-                Self { reading, http: Some(http), surprise, connection: Some(connection) }
+            (Broken::Malformed(text), http) => {
+                Self { surprise: Some(excerpt(text.as_bytes())), ..Self::ended(Outcome::Info(InfoCause::Unrecognised), http) }
             }
+            (Broken::TooLong, None) => Self::ended(Outcome::Info(InfoCause::Unrecognised), None),
+            (Broken::Lost(_), http) => Self::ended(Outcome::Info(InfoCause::ConnectionLost), http),
         }
     }
 }

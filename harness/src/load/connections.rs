@@ -6,36 +6,27 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::HeaderValue;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-
-/// Longest wait for a connection to be ready for its next request; it is so at once unless it is about to close.
-const READY_MAX: Duration = Duration::from_millis(100);
+use super::wire::Wire;
 
 /// The connections to one api process.
 #[derive(Debug)]
-pub(crate) struct Connections {
+pub(super) struct Connections {
     address: SocketAddr,
-    host: HeaderValue,
+    host: String,
     free: Mutex<Vec<Connection>>,
 }
 
 /// One open connection.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(super) struct Connection {
     number: u64,
-    pub(crate) sender: SendRequest<Full<Bytes>>,
+    pub(super) wire: Wire,
 }
 
 /// What a request will go over.
 #[derive(Debug)]
-pub(crate) enum Lease {
+pub(super) enum Lease {
     /// A free connection.
     Open(Connection),
     /// A connection with this number, still to be dialled.
@@ -44,7 +35,7 @@ pub(crate) enum Lease {
 
 impl Lease {
     /// Number of the connection within the client.
-    pub(crate) const fn number(&self) -> u64 {
+    pub(super) const fn number(&self) -> u64 {
         match self {
             Self::Open(connection) => connection.number,
             Self::Dial(number) => *number,
@@ -54,21 +45,20 @@ impl Lease {
 
 impl Connections {
     /// No connection yet; the first are dialled when they are needed.
-    pub(crate) fn new(address: SocketAddr) -> Self {
-        let host = HeaderValue::from_str(&address.to_string()).unwrap_or(HeaderValue::from_static("localhost"));
-        Self { address, host, free: Mutex::new(Vec::new()) }
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Self { address, host: address.to_string(), free: Mutex::default() }
     }
 
     /// Value of the `Host` header.
-    pub(crate) fn host(&self) -> HeaderValue {
-        self.host.clone()
+    pub(super) fn host(&self) -> &str {
+        &self.host
     }
 
     /// The free connection used last that is still open, or the number for a new one, taken from `numbers`.
-    pub(crate) fn lease(&self, numbers: &AtomicU64) -> Lease {
+    pub(super) fn lease(&self, numbers: &AtomicU64) -> Lease {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(connection) = free.pop() {
-            if connection.sender.is_ready() {
+            if connection.wire.is_quiet() {
                 return Lease::Open(connection);
             }
         }
@@ -80,24 +70,16 @@ impl Connections {
     /// Cancel safe: a call dropped before it is ready leaves no connection behind.
     ///
     /// # Errors
-    /// What the system or hyper said. No byte of any request has left then.
-    pub(crate) async fn open(&self, lease: Lease) -> Result<Connection, String> {
-        let number = match lease {
-            Lease::Open(connection) => return Ok(connection),
-            Lease::Dial(number) => number,
-        };
-        let stream = TcpStream::connect(self.address).await.map_err(|error| error.to_string())?;
-        stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-        // Ends by itself when the sender is dropped or the peer closes; its errors reach the request that is open then.
-        tokio::spawn(connection);
-        Ok(Connection { number, sender })
+    /// What the system said. No byte of any request has left then.
+    pub(super) async fn open(&self, lease: Lease) -> std::io::Result<Connection> {
+        match lease {
+            Lease::Open(connection) => Ok(connection),
+            Lease::Dial(number) => Ok(Connection { number, wire: Wire::dial(self.address).await? }),
+        }
     }
 
-    /// Takes back a connection whose reply was read whole; one that is about to close is dropped.
-    pub(crate) async fn give_back(&self, mut connection: Connection) {
-        if matches!(tokio::time::timeout(READY_MAX, connection.sender.ready()).await, Ok(Ok(()))) {
-            self.free.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-        }
+    /// Takes back a connection whose reply was read whole and that may carry another request.
+    pub(super) fn give_back(&self, connection: Connection) {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
     }
 }

@@ -15,8 +15,10 @@ pub mod journeys;
 pub mod open_loop;
 mod pacer;
 pub mod progress;
+mod reply;
 mod sender;
 mod stock_changes;
+mod wire;
 
 use crate::history::HistoryError;
 

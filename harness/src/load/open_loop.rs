@@ -128,13 +128,15 @@ impl<'a> OpenLoop<'a> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(false),
-                () = alarm.wait_until(due.max(earliest)) => {}
+                waited = alarm.wait_until(due.max(earliest)) => waited?,
             }
             let now = clock.now();
             earliest = now.plus(TICK);
             self.reap()?;
             self.enter_stretches(now).await?;
             self.send_due(now).await?;
+            // What was sent must get its turn also when the next arrival is due already.
+            tokio::task::yield_now().await;
         }
         Ok(true)
     }

@@ -1,59 +1,68 @@
 //! An alarm clock for the pace of the load, more exact than the timers of the runtime.
 //!
 //! In: an instant. Out: a wake-up soon after it. The runtime's timers tick in milliseconds and are late by 0.6 to 1.1 ms in the
-//! median, which would show as lag of the generator; a thread that sleeps is late by a tenth of that, and costs nothing while
-//! nothing is due.
+//! median, which would show as lag of the generator. A timer of the kernel is late by a tenth of that, and wakes the task through the
+//! same poll as its sockets: a thread that slept for it cost two more switches between threads at every tick.
 
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-use tokio::sync::Notify;
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use tokio::io::unix::AsyncFd;
 
 use super::LoadError;
 use crate::clock::{Offset, RunClock};
 
-/// Wakes one task at a time. Its thread ends when it is dropped and the last asked instant has passed.
+/// Wakes one task.
 #[derive(Debug)]
 pub(crate) struct Alarm {
-    requests: SyncSender<Offset>,
-    bell: Arc<Notify>,
+    clock: RunClock,
+    timer: AsyncFd<Timer>,
+}
+
+/// The timer, as the runtime wants to see it.
+#[derive(Debug)]
+struct Timer(TimerFd);
+
+impl AsRawFd for Timer {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
 }
 
 impl Alarm {
-    /// Starts the thread that sleeps.
+    /// An alarm that waits for nothing yet. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// The thread cannot be made.
+    /// The system has no timer left.
+    #[expect(deprecated, reason = "what replaces it is unsafe to call; a timer that owns its descriptor is what both ask for")]
     pub(crate) fn start(clock: RunClock) -> Result<Self, LoadError> {
-        let (requests, asked) = sync_channel(1);
-        let bell = Arc::new(Notify::new());
-        let ring = Arc::clone(&bell);
-        std::thread::Builder::new()
-            .name("pacer".to_owned())
-            .spawn(move || sleep_and_ring(&clock, &asked, &ring))
-            .map_err(|error| LoadError::Failed { act: "start the pacing thread", why: error.to_string() })?;
-        Ok(Self { requests, bell })
+        let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags).map_err(|error| failed(&error.into()))?;
+        let timer = AsyncFd::new(Timer(timer)).map_err(|error| failed(&error))?;
+        Ok(Self { clock, timer })
     }
 
-    /// Waits until `at`; not at all if it has passed.
+    /// Waits until `at`; not at all if it has passed. Cancel safe.
     ///
-    /// Not cancel safe: after a wait that was dropped, the alarm may ring early once.
-    pub(crate) async fn wait_until(&mut self, at: Offset) {
-        // The thread takes a request before it rings for it, and only one is asked at a time, so this never blocks.
-        if self.requests.send(at).is_ok() {
-            self.bell.notified().await;
+    /// # Errors
+    /// The timer does not work.
+    pub(crate) async fn wait_until(&mut self, at: Offset) -> Result<(), LoadError> {
+        loop {
+            let wait = at.since(self.clock.now());
+            if wait.is_zero() {
+                return Ok(());
+            }
+            let once = Expiration::OneShot(TimeSpec::from_duration(wait));
+            self.timer.get_ref().0.set(once, TimerSetTimeFlags::empty()).map_err(|error| failed(&error.into()))?;
+            // Nothing is read from it: to set it again takes the expiry back. One that was left over rings early, once.
+            self.timer.readable().await.map_err(|error| failed(&error))?.clear_ready();
         }
     }
 }
 
-fn sleep_and_ring(clock: &RunClock, asked: &Receiver<Offset>, bell: &Notify) {
-    while let Ok(at) = asked.recv() {
-        let wait = at.since(clock.now());
-        if !wait.is_zero() {
-            std::thread::sleep(wait);
-        }
-        bell.notify_one();
-    }
+fn failed(error: &std::io::Error) -> LoadError {
+    LoadError::Failed { act: "pace the load", why: error.to_string() }
 }
 
 #[cfg(test)]
@@ -66,8 +75,21 @@ mod tests {
         let mut alarm = Alarm::start(clock).unwrap();
         for _ in 0..20 {
             let at = clock.now().plus(std::time::Duration::from_micros(700));
-            alarm.wait_until(at).await;
+            alarm.wait_until(at).await.unwrap();
             assert!(clock.now() >= at);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_was_dropped_disturbs_no_later_one() {
+        let clock = RunClock::start();
+        let mut alarm = Alarm::start(clock).unwrap();
+        for _ in 0..20 {
+            let soon = clock.now().plus(std::time::Duration::from_millis(1));
+            let late = clock.now().plus(std::time::Duration::from_millis(2));
+            drop(futures_util::poll!(Box::pin(alarm.wait_until(soon))));
+            alarm.wait_until(late).await.unwrap();
+            assert!(clock.now() >= late);
         }
     }
 }

@@ -111,23 +111,6 @@ async fn a_second_history_does_not_overwrite_the_first() {
 }
 
 #[tokio::test]
-async fn a_full_queue_makes_the_sender_wait_says_so_and_loses_nothing() {
-    const RECORDS: usize = 100_000;
-    let folder = Folder::new("stall");
-    let (recorder, guard) = Recorder::create(&folder.history(), RunClock::start()).unwrap();
-    recorder.record(head()).await.unwrap();
-    for number in 0..RECORDS {
-        recorder.record(note(number)).await.unwrap();
-    }
-    guard.finish("finished").await.unwrap();
-    let history = read_history(&folder.history()).unwrap();
-    assert_eq!(history.problems, Vec::<String>::new());
-    let (stalls, numbers): (Vec<_>, Vec<_>) = history.notes.iter().partition(|note| note.what.0 == "recorder_stall");
-    assert!(numbers.iter().map(|note| note.what.1.as_u64()).eq((0..RECORDS as u64).map(Some)));
-    assert!(stalls.iter().any(|stall| stall.what.1["longest_ns"].as_u64() > Some(0)), "{stalls:?}");
-}
-
-#[tokio::test]
 async fn a_record_reaches_the_file_by_itself_soon() {
     let folder = Folder::new("flush");
     let (recorder, guard) = Recorder::create(&folder.history(), RunClock::start()).unwrap();

@@ -3,6 +3,7 @@
 mod faults;
 mod history;
 mod load;
+mod load_truth;
 mod peer;
 mod proxy_api;
 mod proxy_outages;
@@ -26,6 +27,7 @@ mod snapshot_rig;
 mod stack_orphans;
 mod stack_services;
 mod stack_stores;
+mod stalling;
 mod tap_mysql;
 mod tap_mysql_client;
 mod tap_redis;
