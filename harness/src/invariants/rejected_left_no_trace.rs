@@ -1,7 +1,7 @@
 //! An order whose every attempt was refused for certain left nothing: no live order, no sale, no lock, no open event. An order whose
 //! every payment was refused for certain is not paid.
 //!
-//! Tombstones (FENCED), cancelled rows, finished events and the deduct record that waits for its TTL are allowed.
+//! Tombstones (FENCED), cancelled rows, sales that came back, finished events and the deduct record that waits for its TTL are allowed.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,8 @@ use super::case::{Case, StopView};
 use super::claim::{Claim, Examination, Part, Violations};
 use super::index::OrderNumber;
 use super::story;
-use crate::history::record::{Function, Outcome};
+use crate::history::record::{FailCode, Function, Outcome};
+use crate::snapshot::LedgerRow;
 
 pub(crate) const CLAIM: Claim = Claim {
     name: "rejected_left_no_trace",
@@ -30,7 +31,7 @@ fn examine(case: &Case<'_>) -> Examination {
         for order in refused {
             examined += 1;
             let name = case.index.name(order);
-            if let Some(trace) = trace(view, order, locks.get(name).copied()) {
+            if let Some(trace) = trace(case, view, order, locks.get(name).copied()) {
                 violations.add(|| {
                     story::of_order(case, name, format!("order {name}: every attempt was refused, yet {trace} {}", view.name()))
                 });
@@ -59,11 +60,21 @@ fn locks_by_order(view: StopView<'_>) -> HashMap<&str, &str> {
     locks.map(|lock| (lock.member.split('|').next().unwrap_or_default(), lock.member.as_str())).collect()
 }
 
-fn trace(view: StopView<'_>, order: OrderNumber, lock: Option<&str>) -> Option<String> {
+fn trace(case: &Case<'_>, view: StopView<'_>, order: OrderNumber, lock: Option<&str>) -> Option<String> {
     if let Some(row) = view.orders(order).find(|row| row.is_live()) {
         return Some(format!("the order is {}", row.status));
     }
-    if let Some(sale) = view.sales(order).find(|row| matches!(row.transaction_type.as_str(), "LOCK" | "OUT")) {
+    // An order that was cancelled while its creation was in doubt is refused as cancelled: what was out by then has come back.
+    let mut creates = case.dealings(order).creates();
+    let is_cancelled = creates.any(|op| op.outcome == Outcome::Fail(FailCode::Cancelled));
+    let returns =
+        |row: &LedgerRow, sale: &LedgerRow| row.kind == "RETURN" && row.item == sale.item && row.quantity == sale.quantity;
+    let came_back = |sale: &LedgerRow| is_cancelled && view.ledger(order).any(|row| returns(row, sale));
+    let holds = |sale: &LedgerRow| match sale.transaction_type.as_str() {
+        "OUT" => !came_back(sale),
+        other => other == "LOCK",
+    };
+    if let Some(sale) = view.sales(order).find(|sale| holds(sale)) {
         return Some(format!(
             "ledger row {} holds {} units of item {} in {}",
             sale.id, sale.quantity, sale.item, sale.transaction_type

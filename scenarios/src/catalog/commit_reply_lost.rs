@@ -4,11 +4,10 @@ use harness::scenario::Scenario;
 use harness::scenario::faults::{PointAction, Target};
 use harness::seed::Seed;
 
-use super::points::at_point;
-use super::stage::{Stage, in_turn};
+use super::points::side_by_side;
+use super::stage::Stage;
 
 pub(super) fn plan(seed: Seed) -> Scenario {
-    let order = [Target::Api(1), Target::Api(2), Target::Api(1), Target::Api(2)];
-    let lost = order.map(|api| at_point("commit_forwarded_reply_withheld", PointAction::DropReply, api));
-    Stage { faults: in_turn(lost, 300), ..Stage::new("commit_reply_lost") }.scenario(seed)
+    let lanes = [Target::Api(1), Target::Api(2)].map(|api| (api, ["commit_forwarded_reply_withheld"; 2]));
+    Stage { faults: side_by_side(lanes, PointAction::DropReply), ..Stage::new("commit_reply_lost") }.scenario(seed)
 }

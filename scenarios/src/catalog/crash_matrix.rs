@@ -9,7 +9,7 @@ use harness::scenario::{Carts, Mix, Promises, Scenario};
 use harness::seed::Seed;
 
 use super::points::at_point;
-use super::stage::{RECOVERY_MS, Stage, in_turn, window, without_last_item};
+use super::stage::{Stage, in_turn, promise_at_the_end, window, without_last_item};
 
 const ACTIONS: [PointAction; 3] = [PointAction::Kill, PointAction::DropReply, PointAction::CutBefore];
 /// Steps of an api process: it sells, answers, and settles reservations that no order will have.
@@ -81,14 +81,6 @@ fn is_of(window: &FaultWindow, points: &[&str]) -> bool {
 fn flush_for(cell: &FaultWindow) -> FaultWindow {
     let begins = cell.start_ms.0 + 100;
     FaultWindow { start_ms: (begins, begins), recovery_ms: None, ..window(Fault::RedisFlush, Target::Redis, 200) }
-}
-
-/// Recovery is promised behind the last of all.
-fn promise_at_the_end(faults: &mut [FaultWindow]) {
-    let last = faults.iter().map(FaultWindow::latest_end_ms).max();
-    for fault in faults {
-        fault.recovery_ms = (Some(fault.latest_end_ms()) == last).then_some(RECOVERY_MS);
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use harness::scenario::faults::{Fault, FaultWindow, PointAction, Target};
 
-use super::stage::{FAULT_AT_MS, RECOVERY_MS};
+use super::stage::{FAULT_AT_MS, RECOVERY_MS, in_turn, promise_at_the_end};
 
 /// Longest wait for a step that the load leads to all the time.
 const WAIT_MS: u64 = 1_800;
@@ -19,4 +19,17 @@ pub(super) fn at_point(point: &str, action: PointAction, target: Target) -> Faul
         max_ms: WAIT_MS,
         recovery_ms: Some(RECOVERY_MS),
     }
+}
+
+/// Pause between two points of one process.
+const PAUSE_MS: u64 = 300;
+
+/// The same at two steps of each of two processes, side by side: both are broken within the time that they would take one behind the other,
+/// and each step is waited for twice as long. On a busy machine it is that wait which decides whether a step is met.
+pub(super) fn side_by_side(lanes: [(Target, [&str; 2]); 2], action: PointAction) -> Vec<FaultWindow> {
+    let patient = |point: &str, target| FaultWindow { max_ms: 2 * WAIT_MS + PAUSE_MS, ..at_point(point, action, target) };
+    let lane = |(target, points): (Target, [&str; 2])| in_turn(points.map(|point| patient(point, target)), PAUSE_MS);
+    let mut faults: Vec<FaultWindow> = lanes.into_iter().flat_map(lane).collect();
+    promise_at_the_end(&mut faults);
+    faults
 }

@@ -8,10 +8,10 @@ use harness::seed::Seed;
 use super::stage::{Stage, UNAUDITED_MS, window};
 
 /// The first time that Redis is emptied, behind the beginning of the latency, and the time between two.
-const FLUSH_MS: u64 = 700;
+const FLUSH_MS: u64 = 1_000;
 
 pub(super) fn plan(seed: Seed) -> Scenario {
-    let late = window(Fault::Latency { store: Store::Mysql, latency_ms: 20, jitter_ms: 10 }, Target::EveryApi, 3_000);
+    let late = window(Fault::Latency { store: Store::Mysql, latency_ms: 20, jitter_ms: 10 }, Target::EveryApi, 4_000);
     let flush = |number: u64| {
         let flush = window(Fault::RedisFlush, Target::Redis, 200);
         let (earliest, latest) = flush.start_ms;

@@ -154,6 +154,14 @@ pub(super) fn in_turn(windows: impl IntoIterator<Item = FaultWindow>, pause_ms: 
     turn
 }
 
+/// For windows of several processes side by side: recovery is promised behind the last of all.
+pub(super) fn promise_at_the_end(faults: &mut [FaultWindow]) {
+    let last = faults.iter().map(FaultWindow::latest_end_ms).max();
+    for fault in faults {
+        fault.recovery_ms = (Some(fault.latest_end_ms()) == last).then_some(RECOVERY_MS);
+    }
+}
+
 /// The sale with its last item all but sold out from the start. Carts take their items in order, so those that ask for it are refused with
 /// the others in hand, and what they held has to be given back: one RESOLVE each.
 pub(super) fn without_last_item(mut scenario: Scenario) -> Scenario {

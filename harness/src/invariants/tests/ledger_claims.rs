@@ -2,6 +2,7 @@
 
 use super::super::hand_written::{HandWritten, item, lock};
 use super::*;
+use crate::history::record::{FailCode, Outcome};
 use crate::snapshot::{AuditFinding, LedgerRow, QuotaRow, Snapshot};
 
 fn first(evidence: &mut Evidence) -> &mut Snapshot {
@@ -292,4 +293,22 @@ fn a_tombstone_and_a_record_of_a_refused_order_are_no_trace_but_anything_else_is
         let row = &mut first(evidence).outbox[0];
         (row.order_id, row.status) = ("o-3".into(), "NEW".into());
     });
+}
+
+#[test]
+fn what_was_out_of_an_order_that_is_refused_as_cancelled_may_have_come_back() {
+    let claim = "rejected_left_no_trace";
+    let sold_and_returned = |why: FailCode| {
+        let mut evidence = clean_run();
+        for operation in evidence.history.operations.iter_mut().filter(|op| &*op.order == "o-3") {
+            operation.outcome = Outcome::Fail(why);
+        }
+        let sale = ledger_row(first(&mut evidence), "o-2");
+        sale.order_id = "o-3".into();
+        let returned = LedgerRow { id: 99, kind: "RETURN".into(), transaction_type: "IN".into(), ..sale.clone() };
+        first(&mut evidence).ledger.push(returned);
+        evidence
+    };
+    assert!(judged(&sold_and_returned(FailCode::Cancelled), claim).verdict.is_held());
+    trips_on(&sold_and_returned(FailCode::SoldOut), claim, "ledger row 4 holds 2 units");
 }
