@@ -75,6 +75,7 @@ fn plan(orders: u64) -> Plan {
     };
     let every = 0..u32::try_from(orders).unwrap_or(u32::MAX);
     Plan {
+        journeys: Vec::new(),
         scenario: Scenario {
             name: "judging".into(),
             seed: SEED,
@@ -150,6 +151,7 @@ fn invoke(op: u64, due: Offset, order: String) -> Record {
         due,
         instance: u16::from(op % 2 == 1),
         conn: op % 64,
+        closed_loop: false,
     })
 }
 

@@ -186,6 +186,7 @@ fn plan(schedule: &Schedule) -> Plan {
     let stretch = LoadStretch { name: "steady".into(), phase: Phase::Baseline, duration_ms, rate_per_s: 1.0 };
     let arrival = |order| Arrival { due: Offset::ZERO.plus(schedule.due(order)), action: Action::Create, order, instance: 0 };
     Plan {
+        journeys: Vec::new(),
         scenario: Scenario {
             name: "stalling".into(),
             seed: Seed(1),
