@@ -4,8 +4,8 @@
 //! an integer, an id of a fixed alphabet, or hexadecimal: there is nothing to escape.
 //!
 //! A statement that looks for rows of the ledger or of the outbox names its index. The statistics of a table that a sale fills lag behind, and as long as
-//! they say that it is short, MariaDB reads all of it: the deduct worker read the whole ledger for each batch, and its locking reads would wait for
-//! the locks of strangers.
+//! they say that it is short, MariaDB reads all of it: the deduct worker read the whole ledger for each batch. A locking read
+//! would also wait for the locks of strangers' rows.
 
 use std::fmt::{Display, Write};
 use std::time::Duration;
