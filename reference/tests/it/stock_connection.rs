@@ -152,7 +152,9 @@ async fn callers_beyond_the_bound_of_a_connection_are_refused_without_having_sen
     server.signal("CONT");
     let unknown = outcomes.iter().filter(|outcome| is_unknown(outcome)).count();
     let not_executed = outcomes.iter().filter(|outcome| is_not_executed(outcome)).count();
-    assert_eq!((unknown, not_executed), (512, 88));
+    assert_eq!(unknown + not_executed, 600);
+    // A caller that waits may get the place of one whose reply is late, and the connection is given up at the third late reply.
+    assert!((512..=514).contains(&unknown), "{unknown} of 600 were sent");
 }
 
 #[tokio::test]
