@@ -109,8 +109,8 @@ pub struct Config {
     /// that is idle for as long is closed
     #[arg(long, default_value_t = 30_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..=600_000))]
     pub client_timeout_ms: u64,
-    /// Threads of the process, 1 to 256
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Threads that handle requests and batches, 1 to 256: a second one helps where a core is free for it, and costs wake-ups where none is
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
     /// Longest wait for the stores at start, milliseconds, 0 to 3600000
     #[arg(long, default_value_t = 30_000, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
