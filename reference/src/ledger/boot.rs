@@ -7,7 +7,7 @@ use sqlx::migrate::Migrator;
 use super::LedgerError;
 use super::connection::{Connection, Dial, Flavour};
 use super::failure::{Failure, UNKNOWN_DATABASE};
-use super::rows;
+use super::{migrations, rows};
 #[cfg(feature = "defects")]
 use crate::defects::{Defect, planted};
 
@@ -88,7 +88,7 @@ async fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
         [row] if rows::int(row, "granted").is_ok_and(|granted| granted == 1) => {}
         _ => return Err(failed(format!("another process has been migrating for {MIGRATION_WAIT_S} s"))),
     }
-    let mut migrator = sqlx::migrate!("../migrations");
+    let mut migrator = migrations::all();
     migrator.set_locking(false);
     finish_interrupted(connection, &migrator).await?;
     tell_newer(connection, &migrator).await?;

@@ -12,6 +12,7 @@ mod error;
 mod failure;
 mod items;
 mod message;
+mod migrations;
 mod order_aside;
 mod order_batch;
 mod order_fence;
