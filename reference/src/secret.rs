@@ -74,11 +74,25 @@ mod tests {
     #[test]
     fn a_password_in_a_url_is_seen_and_a_user_alone_is_none() {
         let has = |url: &str| Secret::from(url).is_url_with_password();
-        for url in ["redis://:pw@h/", "mysql://u:pw@h:3306/d", "mysql://u:p@w@h/d", "mysql://u:p/w@h/d", "redis://u:p@[::1]:6379/", "redis+unix:///run/r?db=0&pass=pw"]
-        {
+        for url in [
+            "redis://:pw@h/",
+            "mysql://u:pw@h:3306/d",
+            "mysql://u:p@w@h/d",
+            "mysql://u:p/w@h/d",
+            "redis://u:p@[::1]:6379/",
+            "redis+unix:///run/r?db=0&pass=pw",
+        ] {
             assert!(has(url), "{url}");
         }
-        for url in ["redis://h:6379/", "mysql://u@h:3306/d", "mysql://u:@h/d", "redis://[::1]:6379/", "h:6379", "redis+unix:///run/r?db=0", ""] {
+        for url in [
+            "redis://h:6379/",
+            "mysql://u@h:3306/d",
+            "mysql://u:@h/d",
+            "redis://[::1]:6379/",
+            "h:6379",
+            "redis+unix:///run/r?db=0",
+            "",
+        ] {
             assert!(!has(url), "{url}");
         }
     }
