@@ -27,10 +27,12 @@ impl Secret {
         }
     }
 
-    /// Whether it is a URL that holds a password.
+    /// Whether it is a URL that holds a password: behind its user, or, where it names a socket, as a parameter.
     pub(crate) fn is_url_with_password(&self) -> bool {
         let user = self.0.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).map(|(user, _)| user);
-        user.and_then(|user| user.split_once(':')).is_some_and(|(_, password)| !password.is_empty())
+        let behind_user = user.and_then(|user| user.split_once(':')).is_some_and(|(_, password)| !password.is_empty());
+        let mut parameters = self.0.split_once('?').map_or("", |(_, parameters)| parameters).split('&');
+        behind_user || parameters.any(|parameter| parameter.strip_prefix("pass").is_some_and(|rest| rest.contains('=')))
     }
 }
 
@@ -72,11 +74,25 @@ mod tests {
     #[test]
     fn a_password_in_a_url_is_seen_and_a_user_alone_is_none() {
         let has = |url: &str| Secret::from(url).is_url_with_password();
-        for url in ["redis://:pw@h/", "mysql://u:pw@h:3306/d", "mysql://u:p@w@h/d", "mysql://u:p/w@h/d", "redis://u:p@[::1]:6379/"]
-        {
+        for url in [
+            "redis://:pw@h/",
+            "mysql://u:pw@h:3306/d",
+            "mysql://u:p@w@h/d",
+            "mysql://u:p/w@h/d",
+            "redis://u:p@[::1]:6379/",
+            "redis+unix:///run/r?db=0&pass=pw",
+        ] {
             assert!(has(url), "{url}");
         }
-        for url in ["redis://h:6379/", "mysql://u@h:3306/d", "mysql://u:@h/d", "redis://[::1]:6379/", "h:6379", ""] {
+        for url in [
+            "redis://h:6379/",
+            "mysql://u@h:3306/d",
+            "mysql://u:@h/d",
+            "redis://[::1]:6379/",
+            "h:6379",
+            "redis+unix:///run/r?db=0",
+            "",
+        ] {
             assert!(!has(url), "{url}");
         }
     }

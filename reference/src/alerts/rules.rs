@@ -83,7 +83,7 @@ pub const RULES: &[Rule] = &[
         "HoldfastOutboxDead",
         Measure::Highest(of("holdfast_outbox_messages", &[("status", &["DEAD"])])),
         0.0,
-        "A deduct was given up",
+        "A message was given up",
         "List the dead messages, mend what their reason names, then requeue them",
     ),
     page(

@@ -10,6 +10,6 @@ impl Flow {
     /// # Errors
     /// No such order, or MySQL gave no answer.
     pub async fn order(&self, order: &OrderId) -> Result<StoredOrder, Refusal> {
-        self.ledger.order(order).await?.ok_or(Refusal::UnknownOrder)
+        self.ledger.order_for_reader(order).await?.ok_or(Refusal::UnknownOrder)
     }
 }

@@ -65,7 +65,12 @@ async fn open_sale(
     let limit = body.limit_per_user.map(UserLimit::new).transpose()?;
     let opened = shared.flow.open_sale(item, body.opening_stock, limit).await?;
     let status = if opened == Restocked::Now { StatusCode::CREATED } else { StatusCode::OK };
-    let limit = shared.flow.user_limit(item).await?;
+    let limit = match (opened, limit) {
+        // Known without another question, whose failure would deny that it was opened now.
+        (Restocked::Now, limit) => limit.unwrap_or_default(),
+        (_, Some(stands)) => stands,
+        (_, None) => shared.flow.user_limit(item).await?,
+    };
     Ok((status, Json(OpenReply { item: item.to_string(), opening_stock: body.opening_stock, limit_per_user: limit.get() })))
 }
 

@@ -107,10 +107,12 @@ pub(super) fn resolution(order: &OrderId, resolution: &Resolution) -> Value {
 }
 
 pub(super) fn dead(message: &DeadMessage) -> Value {
+    let (store, product, sku) = message.item;
     json!({
         "row": message.id,
-        "order_id": message.order.to_string(),
-        "item": message.item.to_string(),
+        "event_type": message.event_type,
+        "order_id": message.order,
+        "item": format!("{store}:{product}:{sku}"),
         "quantity": message.quantity,
         "attempts": message.attempts,
         "reason": message.why,

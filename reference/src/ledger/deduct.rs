@@ -204,16 +204,10 @@ fn read_events(found: &[MySqlRow]) -> Result<(Vec<Event>, Vec<Poison>), Failure>
     for row in found {
         match Event::read(row) {
             Ok(event) => events.push(event),
-            Err(failure) => poison.push(Poison { id: rows::int(row, "id")?, why: why(failure) }),
+            Err(failure) => poison.push(Poison { id: rows::int(row, "id")?, why: failure.why().to_owned() }),
         }
     }
     Ok((events, poison))
-}
-
-fn why(failure: Failure) -> String {
-    match failure {
-        Failure::Refused { why, .. } | Failure::Lost { why } | Failure::Unknown { why } | Failure::Broken { why } => why,
-    }
 }
 
 fn by_item(events: &[Event]) -> Taken {
@@ -264,7 +258,7 @@ async fn lock_sales(connection: &mut Connection, events: &[Event]) -> Result<Sal
     let reply = connection.query(lock).await?;
     let sale = |row| {
         let key = (rows::parsed(row, "order_id")?, rows::item(row)?);
-        Ok((key, LockedSale::read(row).map_err(why)))
+        Ok((key, LockedSale::read(row).map_err(|failure| failure.why().to_owned())))
     };
     reply.rows(0).iter().map(sale).collect()
 }

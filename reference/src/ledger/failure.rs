@@ -70,6 +70,13 @@ impl Failure {
         }
     }
 
+    /// What was seen.
+    pub(super) fn why(&self) -> &str {
+        match self {
+            Self::Refused { why, .. } | Self::Lost { why } | Self::Unknown { why } | Self::Broken { why } => why,
+        }
+    }
+
     /// Whether the same transaction may succeed if tried again.
     pub(super) fn is_transient(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if TRANSIENT.contains(code))

@@ -33,7 +33,7 @@ impl Ledger {
     /// # Errors
     /// `Failed`: it could not be read.
     pub async fn balance(&self, item: Item) -> Result<Option<Balance>, LedgerError> {
-        self.request(ReadBalance { item }).await
+        self.look(ReadBalance { item }).await
     }
 
     /// At most `limit` items in order, after `after`, each with its epoch and mode.

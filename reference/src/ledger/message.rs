@@ -54,27 +54,31 @@ pub struct OutboxDepth {
     pub deducts: u64,
     /// Increases in NEW.
     pub deltas: u64,
-    /// Deducts in DEAD; increases are never given up.
+    /// Deducts in DEAD.
     pub dead: u64,
+    /// Increases in DEAD.
+    pub dead_deltas: u64,
     /// Age of the oldest deduct in NEW, ms.
     pub oldest_deduct_ms: u64,
     /// Age of the oldest increase in NEW, ms.
     pub oldest_delta_ms: u64,
 }
 
-/// A message that was given up.
+/// A message that was given up, as its row says: perhaps it was given up because nothing of it can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadMessage {
     /// Outbox row.
     pub id: i64,
-    /// The order.
-    pub order: OrderId,
-    /// The item.
-    pub item: Item,
+    /// `DEDUCT_STOCK_DB` or `APPLY_DELTA`.
+    pub event_type: String,
+    /// Id of the order, or of the change of stock.
+    pub order: String,
+    /// Store, product and SKU.
+    pub item: (i64, i64, i64),
     /// Units.
-    pub quantity: u64,
+    pub quantity: i64,
     /// Refusals.
-    pub attempts: u64,
+    pub attempts: i64,
     /// Why it was given up.
     pub why: String,
     /// Age since it was written, ms.

@@ -19,6 +19,14 @@ impl Ledger {
         Ok(self.orders(std::slice::from_ref(order)).await?.pop())
     }
 
+    /// [`Ledger::order`] for a client that only wants to know: whoever changes an order does not wait behind it.
+    ///
+    /// # Errors
+    /// `Failed`: it could not be read.
+    pub async fn order_for_reader(&self, order: &OrderId) -> Result<Option<StoredOrder>, LedgerError> {
+        Ok(self.look(Read { ids: vec![order.clone()], reading: Reading::Plain }).await?.pop())
+    }
+
     /// An order whose id was refused as a duplicate key, or is being written: waits for that transaction. MariaDB tells of a duplicate a moment
     /// before a plain read sees its row; a locking read cannot miss it.
     ///

@@ -10,7 +10,8 @@ use super::unit::Unit;
 use super::{DeadMessage, DeltaEvent, Ledger, LedgerError, OutboxDepth, rows, sql};
 
 impl Ledger {
-    /// Takes at most `limit` increases that are due, for `lease`: nobody else gets them before it ends.
+    /// Takes at most `limit` increases that are due, for `lease`: nobody else gets them before it ends. One that cannot be read becomes DEAD; the
+    /// next rebuild of its item contains it.
     ///
     /// # Errors
     /// `Failed` or `Unknown`: at worst they are leased and come again later.
@@ -45,7 +46,7 @@ impl Ledger {
         self.request(ReadDead { limit }).await
     }
 
-    /// DEAD → NEW, with its attempts counted from 0 again. False if it is no DEAD deduct.
+    /// DEAD → NEW, with its attempts counted from 0 again. False if it is not DEAD.
     ///
     /// # Errors
     /// `Failed`: certainly not changed. `Unknown`: look at the row.
@@ -81,17 +82,32 @@ impl Unit for ClaimDeltas {
             self.limit
         );
         let reply = connection.begin(&due).await?;
-        let events = reply.rows(0).iter().map(delta_event).collect::<Result<Vec<_>, _>>()?;
-        if events.is_empty() {
+        let (mut events, mut steps) = (Vec::new(), Vec::new());
+        for row in reply.rows(0) {
+            match delta_event(row) {
+                Ok(event) => events.push(event),
+                // One broken row must not hold up the others.
+                Err(failure) => steps.push(give_up(rows::int(row, "id")?, failure.why())),
+            }
+        }
+        if !events.is_empty() {
+            let (ids, lease) = (sql::list(events.iter().map(|event| event.id)), sql::interval(self.lease));
+            steps.push(format!("UPDATE outbox SET available_at = NOW(3) + {lease}, attempts = attempts + 1 WHERE id IN ({ids})"));
+        }
+        if steps.is_empty() {
             connection.rollback().await?;
             return Ok(events);
         }
-        let (ids, lease) = (sql::list(events.iter().map(|event| event.id)), sql::interval(self.lease));
-        let update = format!("UPDATE outbox SET available_at = NOW(3) + {lease}, attempts = attempts + 1 WHERE id IN ({ids})");
-        connection.query(update).await?;
+        connection.query(steps.join("; ")).await?;
         connection.commit().await?;
         Ok(events)
     }
+}
+
+/// Ends an increase that no repeat can deliver.
+fn give_up(id: i64, why: &str) -> String {
+    tracing::error!(outbox_id = id, why, "an increase that nothing can deliver is DEAD");
+    format!("UPDATE outbox SET status = 'DEAD', last_error = {} WHERE id = {id}", sql::text(why, 255))
 }
 
 fn delta_event(row: &MySqlRow) -> Result<DeltaEvent, Failure> {
@@ -140,7 +156,8 @@ impl Unit for ReadDepth {
         for row in reply.rows(0) {
             let (found, oldest) = (rows::count(row, "found")?, rows::count(row, "oldest_ms")?);
             match (rows::text(row, "status")?.as_str(), rows::text(row, "event_type")?.as_str()) {
-                ("DEAD", _) => depth.dead += found,
+                ("DEAD", "DEDUCT_STOCK_DB") => depth.dead = found,
+                ("DEAD", _) => depth.dead_deltas = found,
                 (_, "DEDUCT_STOCK_DB") => (depth.deducts, depth.oldest_deduct_ms) = (found, oldest),
                 _ => (depth.deltas, depth.oldest_delta_ms) = (found, oldest),
             }
@@ -160,7 +177,7 @@ impl Unit for ReadDead {
 
     async fn run(&self, connection: &mut Connection) -> Result<Vec<DeadMessage>, Failure> {
         let read = format!(
-            "SELECT id, order_id, store_id, product_id, sku_id, quantity, attempts, last_error, \
+            "SELECT id, event_type, order_id, store_id, product_id, sku_id, quantity, attempts, last_error, \
              CAST(GREATEST(TIMESTAMPDIFF(MICROSECOND, created_at, NOW(3)), 0) DIV 1000 AS SIGNED) AS age_ms \
              FROM outbox WHERE status = 'DEAD' ORDER BY id LIMIT {}",
             self.limit
@@ -172,10 +189,11 @@ impl Unit for ReadDead {
 fn dead_message(row: &MySqlRow) -> Result<DeadMessage, Failure> {
     Ok(DeadMessage {
         id: rows::int(row, "id")?,
-        order: rows::parsed(row, "order_id")?,
-        item: rows::item(row)?,
-        quantity: rows::count(row, "quantity")?,
-        attempts: rows::count(row, "attempts")?,
+        event_type: rows::text(row, "event_type")?,
+        order: rows::text(row, "order_id")?,
+        item: (rows::int(row, "store_id")?, rows::int(row, "product_id")?, rows::int(row, "sku_id")?),
+        quantity: rows::int(row, "quantity")?,
+        attempts: rows::int(row, "attempts")?,
         why: rows::text(row, "last_error")?,
         age_ms: rows::count(row, "age_ms")?,
     })
@@ -186,7 +204,7 @@ struct Requeue {
 }
 
 impl Unit for Requeue {
-    const ACT: &'static str = "requeue a deduct";
+    const ACT: &'static str = "requeue a message";
     // A repeat would find the row in NEW and say that it was never DEAD.
     const REPEATABLE: bool = false;
     type Output = bool;
@@ -194,7 +212,7 @@ impl Unit for Requeue {
     async fn run(&self, connection: &mut Connection) -> Result<bool, Failure> {
         let update = format!(
             "UPDATE outbox SET status = 'NEW', attempts = 0, available_at = NOW(3) \
-             WHERE id = {} AND status = 'DEAD' AND event_type = 'DEDUCT_STOCK_DB'",
+             WHERE id = {} AND status = 'DEAD'",
             self.outbox_id
         );
         let changed = connection.begin(&update).await?.affected(0) == 1;

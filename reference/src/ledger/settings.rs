@@ -9,6 +9,8 @@ pub struct LedgerSettings {
     pub url: String,
     /// Most connections for requests at once.
     pub request_connections: u32,
+    /// Most connections for looks of clients at once: however many look, payments and cancels have the others.
+    pub look_connections: u32,
     /// Most connections for workers at once.
     pub worker_connections: u32,
     /// Connections that write orders, each one batch at a time.
@@ -26,6 +28,7 @@ impl Default for LedgerSettings {
         Self {
             url: String::new(),
             request_connections: 16,
+            look_connections: 8,
             worker_connections: 8,
             writer_connections: 1,
             writer_queue: 4096,
@@ -39,6 +42,7 @@ impl fmt::Debug for LedgerSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LedgerSettings")
             .field("request_connections", &self.request_connections)
+            .field("look_connections", &self.look_connections)
             .field("worker_connections", &self.worker_connections)
             .field("writer_connections", &self.writer_connections)
             .field("writer_queue", &self.writer_queue)

@@ -35,6 +35,7 @@ pub struct Ledger {
 
 struct Shared {
     requests: Arc<Pool>,
+    looks: Arc<Pool>,
     workers: Arc<Pool>,
     writer: OrderWriter,
     /// Orders whose id somebody else may be writing right now: they wait for that one, and nobody else should wait with them.
@@ -80,6 +81,7 @@ impl Ledger {
             ),
             aside,
             seats: Seats::new(seat_count, detour),
+            looks: Pool::new(requests.clone(), settings.look_connections),
             requests: Pool::new(requests, settings.request_connections),
             workers: Pool::new(workers, settings.worker_connections),
         };
@@ -131,13 +133,18 @@ impl Ledger {
     pub async fn close(&self) {
         tokio::join!(self.shared.writer.close(CLOSE_LIMIT), self.shared.contested.close(CLOSE_LIMIT));
         self.shared.aside.close(CLOSE_LIMIT).await;
-        self.shared.requests.close(CLOSE_LIMIT).await;
+        tokio::join!(self.shared.requests.close(CLOSE_LIMIT), self.shared.looks.close(CLOSE_LIMIT));
         self.shared.workers.close(CLOSE_LIMIT).await;
     }
 
     /// Runs a unit with the waits of a request.
     pub(super) async fn request<U: Unit>(&self, unit: U) -> Result<U::Output, LedgerError> {
         unit::run(&self.shared.requests, unit).await
+    }
+
+    /// Runs a unit that only looks, with the waits of a request.
+    pub(super) async fn look<U: Unit>(&self, unit: U) -> Result<U::Output, LedgerError> {
+        unit::run(&self.shared.looks, unit).await
     }
 
     /// Runs a unit with the waits of a worker.

@@ -20,6 +20,6 @@ pub(super) async fn read_backlog(flow: &Flow) -> Result<Round, Refusal> {
     let depth = flow.ledger().outbox_depth().await?;
     let metrics = flow.metrics();
     metrics.outbox("DEDUCT_STOCK_DB", depth.deducts, depth.dead, Duration::from_millis(depth.oldest_deduct_ms));
-    metrics.outbox("APPLY_DELTA", depth.deltas, 0, Duration::from_millis(depth.oldest_delta_ms));
+    metrics.outbox("APPLY_DELTA", depth.deltas, depth.dead_deltas, Duration::from_millis(depth.oldest_delta_ms));
     Ok(Round::Idle)
 }

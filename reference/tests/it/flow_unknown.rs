@@ -46,6 +46,24 @@ async fn an_order_that_nobody_can_answer_for_is_unknown_and_its_repeat_tells() {
 }
 
 #[tokio::test]
+async fn an_order_that_its_own_repeat_met_and_that_nobody_can_read_does_not_claim_to_have_had_no_effect() {
+    let bench = FlowBench::new().await;
+    let item = bench.item(10).await;
+    let relay = LossyRelay::before(&bench.sql.url).await;
+    let flow = bench.through(&bench.redis_url, &relay.url(&bench.sql.url)).await;
+    // A connection that has served before: its writer sends what was lost with it once more, and meets the row.
+    assert!(matches!(flow.create(request("before", &[(item, 1)]), false).await, Ok(Created::Now(_))));
+    relay.hide("SELECT order_id, user_id");
+    relay.arm(Cut::After);
+    let unknown = flow.create(request("o", &[(item, 3)]), false).await;
+    assert!(relay.has_cut());
+    assert_eq!(bench.rows("o").await, (1, 1), "it stands");
+    assert!(matches!(unknown, Err(Refusal::Unknown(_))), "{unknown:?}");
+    bench.come_to_rest(item).await;
+    assert_eq!(bench.left(item).await, 6);
+}
+
+#[tokio::test]
 async fn an_order_whose_commit_never_arrived_is_fenced_and_its_units_are_back_at_once() {
     let bench = FlowBench::new().await;
     let item = bench.item(10).await;

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::flow_gate::Gate;
 use crate::http_bench::{Service, TOKEN, exchange, get, none, order, request};
 use crate::ledger_bench::{connect, execute, fresh_url};
+use crate::lossy_relay::LossyRelay;
 use crate::stock_fixture::{OwnRedis, until};
 use crate::support::{fresh_item, stores};
 
@@ -53,6 +54,18 @@ async fn an_item_opens_once_with_its_stock() {
     assert_eq!(service.open(fresh_item(), &json!({ "opening_stock": 1, "price": 1 })).await.error(), none(422, "invalid"));
     assert_eq!(service.left(item).await, 10);
     assert_eq!(service.open(fresh_item(), &json!({ "opening_stock": 1_000_000_000_000_u64 })).await.status, 201);
+}
+
+#[tokio::test]
+async fn an_item_that_was_opened_and_whose_limit_cannot_be_read_is_not_said_to_be_unopened() {
+    let url = fresh_url().await;
+    let relay = LossyRelay::before(&url).await;
+    let service = Service::on(stores().await.redis_url(), relay.url(&url), &["--role=api"]).await;
+    relay.hide("SELECT user_limit");
+    let item = fresh_item();
+    let opened = service.open(item, &json!({ "opening_stock": 10 })).await;
+    assert_eq!(service.left(item).await, 10, "it stands");
+    assert_eq!((opened.status, &opened.json()["limit_per_user"]), (201, &json!(0)), "{opened:?}");
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@ use reference::ledger::{Ledger, Mode, Rebuilt};
 use serde_json::json;
 
 use crate::http_bench::{Service, line, none, order};
-use crate::ledger_bench::{connect, rebuild_request, settings};
+use crate::ledger_bench::{connect, fresh_url, rebuild_request, settings};
+use crate::lossy_relay::LossyRelay;
 use crate::stock_fixture::until;
-use crate::support::fresh_item;
+use crate::support::{fresh_item, stores};
 
 #[tokio::test]
 async fn an_order_is_created_once_and_its_repeat_is_answered_with_200() {
@@ -32,6 +33,31 @@ async fn an_order_is_created_once_and_its_repeat_is_answered_with_200() {
     let read = service.get("/orders/o").await;
     assert_eq!((read.status, read.json()), (200, stands));
     assert_eq!(service.left(item).await, 7);
+}
+
+#[tokio::test]
+async fn a_crowd_that_looks_keeps_nobody_from_paying_and_cancelling() {
+    let url = fresh_url().await;
+    let relay = LossyRelay::before(&url).await;
+    let service = Service::on(stores().await.redis_url(), relay.url(&url), &["--role=api"]).await;
+    let item = service.item(10).await;
+    for id in ["paid", "cancelled"] {
+        assert_eq!(service.create(&order(id, item, 1)).await.status, 201);
+    }
+    // Looks that MySQL is slow to answer, more than there are connections.
+    relay.hold("SELECT i.current_stock");
+    let stock = format!("/stock/{}/{}/{}", item.store, item.product, item.sku);
+    let looks = (0..60).map(|_| service.get(&stock));
+    let acts = async {
+        until("the crowd is in", async || relay.holds() >= 8).await;
+        assert_eq!(service.post("/orders/paid/pay").await.status, 200);
+        assert_eq!(service.post("/orders/cancelled/cancel").await.status, 200);
+        assert_eq!(service.create(&order("new", item, 1)).await.status, 201);
+    };
+    let (looked, ()) = tokio::join!(futures_util::future::join_all(looks), acts);
+    for look in looked {
+        assert!(look.status == 200 || look.error() == none(503, "not_admitted"), "{look:?}");
+    }
 }
 
 #[tokio::test]

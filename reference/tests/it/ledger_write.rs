@@ -1,5 +1,6 @@
 //! Order transactions: who is admitted, what is written, and that neighbours in a batch do not matter to each other.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -244,9 +245,15 @@ async fn a_lost_connection_before_commit_is_definite_if_commit_goes_in_a_packet_
         .await;
         let (ledger, new) = (bench.ledger.clone(), reference::ledger::NewOrder { contested, ..numbered("o", 1, item, 1) });
         let write = tokio::spawn(async move { ledger.write(new).await });
-        bench.wait_for_statement("INSERT INTO orders").await;
+        // One look finds it and names it: between two of them it may have waited long enough and be sent again.
         let waits = "FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'INSERT INTO orders%'";
-        let victim = bench.int(&format!("SELECT CAST(id AS SIGNED) {waits}")).await;
+        let victim = Cell::new(0);
+        let found = async || {
+            victim.set(bench.int(&format!("SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) {waits}")).await);
+            victim.get() > 0
+        };
+        until("the order waits for the one that holds its id", found).await;
+        let victim = victim.get();
         bench.execute(&format!("KILL {victim}")).await;
         // The server may still say that it interrupts the statement (1317), or only hang up: both are a connection lost before COMMIT.
         let written = write.await.unwrap();

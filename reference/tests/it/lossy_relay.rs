@@ -1,9 +1,12 @@
-//! A relay to MySQL that loses the link at COMMIT, once for each time it is armed.
+//! A relay to MySQL that loses the link at COMMIT, once for each time it is armed, and then at requests that it is told to hide; and that holds
+//! requests up.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -19,6 +22,9 @@ pub(crate) enum Cut {
     After,
 }
 
+/// Longer than a request waits for a connection.
+const HELD_FOR: Duration = Duration::from_secs(6);
+
 /// A running relay. Ends with the runtime of its test.
 pub(crate) struct LossyRelay {
     port: u16,
@@ -26,7 +32,22 @@ pub(crate) struct LossyRelay {
 }
 
 #[derive(Default)]
-struct Armed(Mutex<Option<Cut>>);
+struct Armed {
+    cut: Mutex<Option<Cut>>,
+    /// Requests with these words lose their links too.
+    hidden: Mutex<Option<&'static str>>,
+    /// Requests with these words wait, with their links.
+    held: Mutex<Option<&'static str>>,
+    /// How many wait.
+    waiting: AtomicUsize,
+}
+
+impl Armed {
+    fn says(words: &Mutex<Option<&'static str>>, sent: &[u8]) -> bool {
+        let words = *words.lock().unwrap();
+        words.is_some_and(|words| sent.windows(words.len()).any(|part| part == words.as_bytes()))
+    }
+}
 
 impl LossyRelay {
     /// A relay to the server of this URL.
@@ -39,12 +60,27 @@ impl LossyRelay {
 
     /// The next COMMIT loses its link.
     pub(crate) fn arm(&self, cut: Cut) {
-        *self.armed.0.lock().unwrap() = Some(cut);
+        *self.armed.cut.lock().unwrap() = Some(cut);
     }
 
     /// Whether an armed cut has happened.
     pub(crate) fn has_cut(&self) -> bool {
-        self.armed.0.lock().unwrap().is_none()
+        self.armed.cut.lock().unwrap().is_none()
+    }
+
+    /// Once no cut is armed, every request with these words loses its link.
+    pub(crate) fn hide(&self, words: &'static str) {
+        *self.armed.hidden.lock().unwrap() = Some(words);
+    }
+
+    /// Requests with these words reach the server only after some seconds.
+    pub(crate) fn hold(&self, words: &'static str) {
+        *self.armed.held.lock().unwrap() = Some(words);
+    }
+
+    /// Requests that are held up.
+    pub(crate) fn holds(&self) -> usize {
+        self.armed.waiting.load(Ordering::SeqCst)
     }
 
     /// The URL with this relay in place of the server.
@@ -58,8 +94,16 @@ impl Harm for Armed {
 
     async fn deal(&self, (): &mut (), sent: &[u8], server: &mut TcpStream) -> io::Result<Link> {
         // Alone, or behind the statements of its transaction.
-        let cut = if sent.ends_with(b"COMMIT") { self.0.lock().unwrap().take() } else { None };
+        let cut = if sent.ends_with(b"COMMIT") { self.cut.lock().unwrap().take() } else { None };
         if cut == Some(Cut::Before) {
+            return Ok(Link::Ends);
+        }
+        if Self::says(&self.held, sent) {
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(HELD_FOR).await;
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
+        if Self::says(&self.hidden, sent) && cut.is_none() && self.cut.lock().unwrap().is_none() {
             return Ok(Link::Ends);
         }
         server.write_all(sent).await?;

@@ -24,7 +24,7 @@ async fn broken_rows_end_dead_with_their_reason_and_hold_up_nobody() {
     assert_eq!(batch.settled[0].order, id("sound"));
     let dead = bench.sql.ledger.dead_messages(10).await.unwrap();
     let reason = |order: &str| {
-        let message = dead.iter().find(|message| message.order == id(order)).unwrap_or_else(|| panic!("{order}: {dead:?}"));
+        let message = dead.iter().find(|message| message.order == order).unwrap_or_else(|| panic!("{order}: {dead:?}"));
         message.why.as_str()
     };
     assert!(reason("garbled").contains("token: must have the form"), "{dead:?}");
@@ -40,6 +40,44 @@ async fn broken_rows_end_dead_with_their_reason_and_hold_up_nobody() {
     }
     bench.come_to_rest(item).await;
     assert_eq!((bench.left(item).await, bench.balance(item).await.current), (92, 92));
+}
+
+#[tokio::test]
+async fn a_dead_message_that_cannot_be_read_is_told_and_hides_no_other() {
+    let bench = FlowBench::new().await;
+    let item = bench.item(100).await;
+    for order in ["nameless", "nowhere", "negative", "garbled"] {
+        bench.ordered(order, &[(item, 2)]).await;
+    }
+    bench.sql.execute("UPDATE outbox SET quantity = -2 WHERE order_id = 'negative'").await;
+    bench.sql.execute("UPDATE outbox SET store_id = -1 WHERE order_id = 'nowhere'").await;
+    bench.sql.execute("UPDATE outbox SET token = 'garbage' WHERE order_id = 'garbled'").await;
+    bench.sql.execute("UPDATE outbox SET order_id = 'a.b' WHERE order_id = 'nameless'").await;
+    assert_eq!(bench.sql.ledger.deduct_batch(10).await.unwrap().dead, 4);
+    let dead = bench.sql.ledger.dead_messages(10).await.unwrap();
+    assert_eq!(dead.len(), 4, "{dead:?}");
+    assert!(dead.iter().all(|message| !message.why.is_empty()), "{dead:?}");
+}
+
+#[tokio::test]
+async fn an_increase_that_cannot_be_read_ends_dead_and_holds_up_nobody() {
+    let bench = FlowBench::new().await;
+    let item = bench.item(10).await;
+    for order in ["broken", "sound"] {
+        bench.ordered(order, &[(item, 2)]).await;
+        bench.flow.cancel(&id(order)).await.unwrap();
+    }
+    bench.sql.execute("UPDATE outbox SET quantity = -2 WHERE order_id = 'broken' AND event_type = 'APPLY_DELTA'").await;
+    let claimed = bench.sql.ledger.claim_deltas(10, Duration::ZERO).await.unwrap();
+    let cancels: Vec<&str> = claimed.iter().map(|event| event.event_id.as_str()).filter(|id| id.starts_with("C.")).collect();
+    assert_eq!(cancels, ["C.sound"]);
+    let dead = bench.sql.ledger.dead_messages(10).await.unwrap();
+    assert!(dead.len() == 1 && dead[0].why.starts_with("column quantity"), "{dead:?}");
+
+    bench.sql.execute("UPDATE outbox SET quantity = 2 WHERE order_id = 'broken' AND event_type = 'APPLY_DELTA'").await;
+    assert_eq!(bench.sql.ledger.requeue(dead[0].id).await, Ok(true));
+    bench.come_to_rest(item).await;
+    assert_eq!(bench.left(item).await, 10);
 }
 
 #[tokio::test]
