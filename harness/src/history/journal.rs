@@ -29,8 +29,8 @@ const MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 /// Bit of the frame header (its fifth byte) that says that a content checksum follows.
 const CHECKSUM_FLAG: u8 = 0b100;
 
-/// Default of zstd; higher ones buy a few bytes with time that the load needs.
-const LEVEL: i32 = 3;
+/// Fastest of the usual levels; higher ones buy some bytes with time that the load needs.
+const LEVEL: i32 = 1;
 
 /// Appends lines to a container. Nothing reaches the file before [`JournalWriter::flush`].
 pub struct JournalWriter {

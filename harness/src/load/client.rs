@@ -15,7 +15,7 @@ use super::LoadError;
 use super::ask::Ask;
 use super::connections::{Connection, Connections, Lease};
 use super::progress::Progress;
-use super::reply::PART_MAX;
+use super::reply::{PART_MAX, Reply};
 use super::wire::{self, Broken};
 use crate::clock::Offset;
 use crate::history::HistoryError;
@@ -133,13 +133,13 @@ async fn exchange(connections: &Connections, lease: Lease, request: &[u8], until
             Ok(connection) => connection,
             Err(error) => return Exchange::not_sent(Some(error.to_string())),
         };
-        match connection.wire.exchange(request, &mut progress).await {
-            Ok(reply) => {
-                let reading = ask.read(reply.status, &reply.body);
-                let surprise = matches!(reading.outcome, Outcome::Info(_)).then(|| excerpt(&reply.body));
-                let (http, keeps_open) = (Some(reply.status), reply.keeps_open);
-                Exchange { reading, http, surprise, connection: keeps_open.then_some(connection) }
-            }
+        let read = |reply: Reply<'_>| {
+            let reading = ask.read(reply.status, &reply.body);
+            let surprise = matches!(reading.outcome, Outcome::Info(_)).then(|| excerpt(&reply.body));
+            (Exchange { reading, http: Some(reply.status), surprise, connection: None }, reply.keeps_open)
+        };
+        match connection.wire.exchange(request, &mut progress, read).await {
+            Ok((exchange, keeps_open)) => Exchange { connection: keeps_open.then_some(connection), ..exchange },
             Err(error) => Exchange::broken(&error, &progress, ask),
         }
     };

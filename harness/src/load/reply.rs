@@ -146,8 +146,16 @@ fn trailer(bytes: &[u8]) -> Option<usize> {
     if bytes.starts_with(b"\r\n") { Some(2) } else { find(bytes, b"\r\n\r\n").map(|at| at + 4) }
 }
 
+/// Where `wanted` begins, which starts with its rarest byte: only there is more compared.
 fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len()).position(|window| window == wanted)
+    let mut from = 0;
+    while let Some(at) = text[from..].iter().position(|byte| *byte == wanted[0]) {
+        if text[from + at..].starts_with(wanted) {
+            return Some(from + at);
+        }
+        from += at + 1;
+    }
+    None
 }
 
 #[cfg(test)]

@@ -61,37 +61,39 @@ impl Wire {
         matches!(self.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Sends a request and waits for its whole reply. Not cancel safe: after a call that was dropped, or failed, the connection is of no
-    /// more use, and `progress` says how far it came.
+    /// Sends a request, waits for its whole reply and has `read` make of it what is wanted; parsed once, while it lies where it was received.
+    /// Not cancel safe: after a call that was dropped, or failed, the connection is of no more use, and `progress` says how far it came.
     ///
     /// # Errors
     /// There is no whole reply.
-    pub(super) async fn exchange(&mut self, request: &[u8], progress: &mut Progress) -> Result<Reply<'_>, Broken> {
+    pub(super) async fn exchange<T>(
+        &mut self,
+        request: &[u8],
+        progress: &mut Progress,
+        read: impl FnOnce(Reply<'_>) -> T,
+    ) -> Result<T, Broken> {
         self.received.clear();
         self.send(request, progress).await?;
         let mut ended = false;
-        // Parsed once more behind the loop, because a reply that is lent out of it could not be read on.
         loop {
             ended |= self.stream.read_buf(&mut self.received).await? == 0;
             match parse(&self.received, ended) {
-                Parsed::Part(http) if !ended => progress.http = http,
+                Parsed::Whole(reply) => {
+                    progress.http = Some(reply.status);
+                    return Ok(read(reply));
+                }
                 Parsed::Part(http) => {
                     progress.http = http;
-                    return Err(Broken::Lost(io::ErrorKind::UnexpectedEof.into()));
+                    if ended {
+                        return Err(Broken::Lost(io::ErrorKind::UnexpectedEof.into()));
+                    }
                 }
-                _ => break,
+                Parsed::TooLong(http) => {
+                    progress.http = http;
+                    return Err(Broken::TooLong);
+                }
+                Parsed::Malformed => return Err(Broken::Malformed(String::from_utf8_lossy(&self.received).into_owned())),
             }
-        }
-        match parse(&self.received, ended) {
-            Parsed::Whole(reply) => {
-                progress.http = Some(reply.status);
-                Ok(reply)
-            }
-            Parsed::TooLong(http) => {
-                progress.http = http;
-                Err(Broken::TooLong)
-            }
-            Parsed::Part(_) | Parsed::Malformed => Err(Broken::Malformed(String::from_utf8_lossy(&self.received).into_owned())),
         }
     }
 

@@ -54,12 +54,17 @@ pub struct OrderReply {
     pub items: Vec<LineReply>,
 }
 
-/// One line of an order in a reply.
+/// One line of an order in a reply: a [`Line`], whose fields are spelled out because a flattened one is read twice, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct LineReply {
-    /// What was ordered.
-    #[serde(flatten)]
-    pub line: Line,
+    /// Store.
+    pub store_id: u64,
+    /// Product.
+    pub product_id: u64,
+    /// SKU.
+    pub sku_id: u64,
+    /// Units.
+    pub quantity: u32,
     /// Token of the reservation.
     #[serde(default)]
     pub token: String,
@@ -170,8 +175,8 @@ fn fail_code(status: u16, code: &str) -> Option<FailCode> {
 
 fn witness(reply: LineReply) -> Witness {
     Witness {
-        item: reply.line.item(),
-        qty: reply.line.quantity,
+        item: ItemId { store: reply.store_id, product: reply.product_id, sku: reply.sku_id },
+        qty: reply.quantity,
         token: reply.token,
         epoch: reply.epoch,
         version: reply.version,
