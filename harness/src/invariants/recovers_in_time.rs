@@ -47,7 +47,8 @@ fn examine(case: &Case<'_>) -> Examination {
             }
         }
     }
-    let looked_at = format!("{} faults, {in_time} components back in time, {} open", promising.len(), open.len());
+    let (faults, late_ones) = (promising.len(), late.len());
+    let looked_at = format!("after faults: {faults}; figures back in time: {in_time}, not: {late_ones}, not known: {}", open.len());
     let examined = (in_time + late.len()) as u64;
     let verdict = match open.first() {
         Some(why) if late.is_empty() => Verdict::unknown(why),
@@ -73,13 +74,15 @@ fn answer(case: &Case<'_>, fault: &Disturbance, recovery: &Recovery, part: &Comp
     let component = part.component.name();
     match &part.recovered {
         Recovered::After { ms } if *ms <= budget_ms => Answer::InTime,
-        Recovered::After { ms } => Answer::Late(tell(case, fault, recovery, part, (&format!("{:.1} s", ms / 1e3), budget))),
+        Recovered::After { ms } => {
+            Answer::Late(tell(case, fault, recovery, part, (&format!("was back within its band {:.1} s", ms / 1e3), budget)))
+        }
         Recovered::NotWithin { watched_ms } if *watched_ms >= budget_ms => Answer::Late(tell(
             case,
             fault,
             recovery,
             part,
-            (&format!("> {:.1} s, the observation ended", watched_ms / 1e3), budget),
+            (&format!("was not back within its band, watched for {:.1} s", watched_ms / 1e3), budget),
         )),
         Recovered::NotWithin { watched_ms } => {
             let (watched, budget) = (watched_ms / 1e3, budget_ms / 1e3);
@@ -94,15 +97,15 @@ fn tell(
     fault: &Disturbance,
     recovery: &Recovery,
     part: &ComponentRecovery,
-    (took, budget): (&str, Duration),
+    (came, budget): (&str, Duration),
 ) -> Violation {
-    let limit = part.limit.unwrap_or_default();
+    let limit = part.component.figure(part.limit.unwrap_or_default());
     let what = format!(
-        "{}: {} back within its band (limit {limit:.2}) after {took}, {:.1} s are promised from its heal at {}",
+        "{}: {} {came} after its heal at {}, limit {limit}; {:.1} s are promised",
         name(fault),
         part.component.name(),
-        budget.as_secs_f64(),
-        recovery.counted_from
+        recovery.counted_from,
+        budget.as_secs_f64()
     );
     story::of_time(case, fault.span.injected, recovery.counted_from, what)
 }

@@ -42,6 +42,16 @@ pub enum Component {
 }
 
 impl Component {
+    /// A value of it with its unit: `99.0 %`, `12.0 ms`, `31`.
+    #[must_use]
+    pub fn figure(self, value: f64) -> String {
+        match self {
+            Self::Availability => format!("{:.1} %", value * 100.0),
+            Self::P99Response | Self::OldestLock => format!("{value:.1} ms"),
+            Self::Backlog | Self::Drift => format!("{value:.0}"),
+        }
+    }
+
     /// The name that people read.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -112,7 +112,7 @@ fn cell(part: Option<&ComponentRecovery>, promised_ms: Option<u64>) -> RecoveryC
     let Some(part) = part else {
         return RecoveryCell { text: "–".to_owned(), hint: "it did not bite, or was never healed".to_owned(), slug: "none" };
     };
-    let limit = part.limit.map(|limit| format!("limit {}", figure(part.component, limit)));
+    let limit = part.limit.map(|limit| format!("limit {}", part.component.figure(limit)));
     let hint = limit.unwrap_or_default();
     match &part.recovered {
         Recovered::After { ms } => {
@@ -126,14 +126,6 @@ fn cell(part: Option<&ComponentRecovery>, promised_ms: Option<u64>) -> RecoveryC
 
 fn seconds(ms: f64) -> String {
     format!("{:.1} s", ms / 1e3)
-}
-
-fn figure(component: Component, value: f64) -> String {
-    match component {
-        Component::Availability => format!("{:.1} %", value * 100.0),
-        Component::P99Response | Component::OldestLock => format!("{} ms", ms(value)),
-        Component::Backlog | Component::Drift => format!("{value:.0}"),
-    }
 }
 
 /// One line for a terminal: `3 injected, 3 bit, slowest recovery 1.2 s (availability after 2 redis_restart)`. Empty without faults.

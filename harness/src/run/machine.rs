@@ -17,7 +17,7 @@ pub(super) fn describe() -> BTreeMap<String, String> {
     };
     put("cores", std::thread::available_parallelism().ok().map(|cores| cores.to_string()));
     put("cpu", field_of("/proc/cpuinfo", "model name"));
-    put("memory", field_of("/proc/meminfo", "MemTotal"));
+    put("memory", field_of("/proc/meminfo", "MemTotal").and_then(|total| in_gib(&total)));
     put("system", field_of("/etc/os-release", "PRETTY_NAME").map(|name| name.trim_matches('"').to_owned()));
     put("kernel", fs::read_to_string("/proc/sys/kernel/osrelease").ok().map(|text| text.trim().to_owned()));
     machine
@@ -29,6 +29,12 @@ fn field_of(path: &str, name: &str) -> Option<String> {
     let line = text.lines().find(|line| line.starts_with(name))?;
     let (_, value) = line.split_once([':', '='])?;
     Some(value.trim().to_owned())
+}
+
+/// `24684092 kB`, which are KiB, as `23.5 GiB`.
+fn in_gib(total: &str) -> Option<String> {
+    let kib: f64 = total.strip_suffix(" kB")?.parse().ok()?;
+    Some(format!("{:.1} GiB", kib / 1024.0 / 1024.0))
 }
 
 /// SHA-256 of a program file, as hexadecimal text; `unknown` if it cannot be read.
@@ -66,6 +72,13 @@ mod tests {
         other.kill().unwrap();
         other.wait().unwrap();
         assert_eq!(found, [format!("worker-1 (pid {}) runs another program than the one under test", pids[1].1)]);
+    }
+
+    #[test]
+    fn memory_is_told_in_gib() {
+        assert_eq!(in_gib("24684092 kB").as_deref(), Some("23.5 GiB"));
+        assert_eq!(in_gib("much"), None);
+        assert!(describe().contains_key("memory"));
     }
 
     #[test]

@@ -9,7 +9,11 @@ use crate::browser::{Browser, DESK, open, report};
 const INK: &str = "return [...document.querySelectorAll('.plot')].map((place) => {
     const canvas = place.querySelector('canvas');
     if (!canvas) return [place.id || place.dataset.reading, -1];
-    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    const { width, height } = canvas;
+    const copy = Object.assign(document.createElement('canvas'), { width, height });
+    const pen = copy.getContext('2d', { willReadFrequently: true });
+    pen.drawImage(canvas, 0, 0);
+    const { data } = pen.getImageData(0, 0, width, height);
     let ink = 0;
     for (let i = 0; i < data.length; i += 4) {
         const [r, g, b, a] = data.slice(i, i + 4);

@@ -102,8 +102,13 @@ fn a_service_that_is_back_within_its_budget_holds() {
 
 #[test]
 fn a_service_that_comes_back_late_or_never_violates_and_names_the_component() {
-    trips_on(&run(30_000, 20_000), "recovers_in_time", "availability back within its band (limit 0.99) after 6.0 s");
-    trips_on(&run(24_000, 24_000), "recovers_in_time", "after > 10.0 s, the observation ended");
+    trips_on(&run(30_000, 20_000), "recovers_in_time", "availability was back within its band 6.0 s after its heal at");
+    trips_on(&run(30_000, 20_000), "recovers_in_time", "limit 99.0 %; 5.0 s are promised");
+    trips_on(
+        &run(24_000, 24_000),
+        "recovers_in_time",
+        "availability was not back within its band, watched for 10.0 s after its heal at",
+    );
     let story = judged(&run(24_000, 24_000), "recovers_in_time").verdict.violations()[0].story.clone();
     assert!(story.iter().any(|line| line.lane == "fault" && line.what.contains("signal 9")), "{story:#?}");
 }
