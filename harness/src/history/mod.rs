@@ -12,7 +12,6 @@ pub mod pairing;
 pub mod record;
 pub mod recorder;
 pub mod standing;
-mod writing;
 
 use std::path::{Path, PathBuf};
 

@@ -8,8 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::journal::FRAME_FULL;
-use super::writing::add_record;
+use super::journal::{FRAME_FULL, add_line};
 use crate::clock::Offset;
 use crate::history::record::{Line, Record, Tail};
 
@@ -52,7 +51,7 @@ impl Page {
     /// # Errors
     /// It does not serialize; the page is as before.
     pub(super) fn add(&mut self, at: Offset, record: &Record) -> io::Result<()> {
-        add_record(&mut self.lines, &Line { n: self.records, t: at, record })?;
+        add_line(&mut self.lines, &Line { n: self.records, t: at, record })?;
         self.records += 1;
         self.ops += u64::from(matches!(record, Record::Invoke(_)));
         self.sync |= matches!(record, Record::Phase(_) | Record::Fault(_));

@@ -199,7 +199,8 @@ impl FlowBench {
         let (probe, depth) = (self.probe(item).await, self.sql.ledger.outbox_depth().await.unwrap());
         // An order whose time to pay is over will be ended, and brings an increase.
         let due = "SELECT COUNT(*) FROM orders WHERE status = 'CREATED' AND expire_at <= NOW(3)";
-        let nothing_waits = depth.deducts + depth.deltas + depth.dead + probe.lock_count == 0 && self.sql.int(due).await == 0;
+        let nothing_waits =
+            depth.deducts + depth.deltas + depth.dead + depth.dead_deltas + probe.lock_count == 0 && self.sql.int(due).await == 0;
         nothing_waits && self.balance(item).await.open == 0
     }
 

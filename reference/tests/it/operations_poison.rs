@@ -61,23 +61,29 @@ async fn a_dead_message_that_cannot_be_read_is_told_and_hides_no_other() {
 
 #[tokio::test]
 async fn an_increase_that_cannot_be_read_ends_dead_and_holds_up_nobody() {
-    let bench = FlowBench::new().await;
-    let item = bench.item(10).await;
-    for order in ["broken", "sound"] {
-        bench.ordered(order, &[(item, 2)]).await;
-        bench.flow.cancel(&id(order)).await.unwrap();
-    }
-    bench.sql.execute("UPDATE outbox SET quantity = -2 WHERE order_id = 'broken' AND event_type = 'APPLY_DELTA'").await;
-    let claimed = bench.sql.ledger.claim_deltas(10, Duration::ZERO).await.unwrap();
-    let cancels: Vec<&str> = claimed.iter().map(|event| event.event_id.as_str()).filter(|id| id.starts_with("C.")).collect();
-    assert_eq!(cancels, ["C.sound"]);
-    let dead = bench.sql.ledger.dead_messages(10).await.unwrap();
-    assert!(dead.len() == 1 && dead[0].why.starts_with("column quantity"), "{dead:?}");
+    for audited in [false, true] {
+        let bench = FlowBench::new().await;
+        let item = bench.item(10).await;
+        for order in ["broken", "sound"] {
+            bench.ordered(order, &[(item, 2)]).await;
+            bench.flow.cancel(&id(order)).await.unwrap();
+        }
+        bench.sql.execute("UPDATE outbox SET quantity = -2 WHERE order_id = 'broken' AND event_type = 'APPLY_DELTA'").await;
+        let claimed = bench.sql.ledger.claim_deltas(10, Duration::ZERO).await.unwrap();
+        let cancels: Vec<&str> = claimed.iter().map(|event| event.event_id.as_str()).filter(|id| id.starts_with("C.")).collect();
+        assert_eq!(cancels, ["C.sound"]);
+        let dead = bench.sql.ledger.dead_messages(10).await.unwrap();
+        assert!(dead.len() == 1 && dead[0].why.starts_with("column quantity"), "{dead:?}");
 
-    bench.sql.execute("UPDATE outbox SET quantity = 2 WHERE order_id = 'broken' AND event_type = 'APPLY_DELTA'").await;
-    assert_eq!(bench.sql.ledger.requeue(dead[0].id).await, Ok(true));
-    bench.come_to_rest(item).await;
-    assert_eq!(bench.left(item).await, 10);
+        if audited {
+            bench.flow.audit(item, true).await.unwrap();
+            assert_eq!(bench.left(item).await, 10, "the base of the rebuild contains it");
+        }
+        bench.sql.execute("UPDATE outbox SET quantity = 2 WHERE order_id = 'broken' AND event_type = 'APPLY_DELTA'").await;
+        assert_eq!(bench.sql.ledger.requeue(dead[0].id).await, Ok(true));
+        bench.come_to_rest(item).await;
+        assert_eq!(bench.left(item).await, 10);
+    }
 }
 
 #[tokio::test]
