@@ -27,6 +27,7 @@ struct Page<'a> {
     mood: &'static str,
     started: String,
     length: String,
+    machine: Vec<(String, &'a str)>,
     tally: String,
     headline: Vec<Headline>,
     claims: Vec<Claim<'a>>,
@@ -111,6 +112,7 @@ fn page(report: &Report, evidence: &Evidence, live: bool) -> Result<String, Repo
         mood: if live { "running" } else { mood(report.outcome.class) },
         started: calendar::utc(report.run.wall_start_ms),
         length: figures::duration(report.run.duration_ms),
+        machine: machine(report),
         tally: figures::tally(&report.findings),
         headline: headline(report),
         claims: claims(&report.findings),
@@ -137,6 +139,15 @@ fn page(report: &Report, evidence: &Evidence, live: bool) -> Result<String, Repo
         script: include_str!("../../assets/report.js"),
     };
     page.render().map_err(form_error("render", HTML.as_ref()))
+}
+
+/// What the machine has, each with its label.
+fn machine(report: &Report) -> Vec<(String, &str)> {
+    let label = |name: &str| match name {
+        "cpu" => "CPU".to_owned(),
+        _ => name.chars().take(1).flat_map(char::to_uppercase).chain(name.chars().skip(1)).collect(),
+    };
+    report.run.machine.iter().map(|(name, value)| (label(name), value.as_str())).collect()
 }
 
 /// The colour of a class, by meaning.

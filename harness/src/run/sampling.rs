@@ -1,4 +1,5 @@
 //! A look at the stack once a second, with faults five times, while a run goes on: processes that ended although nobody asked them to, and readings.
+//! Of stores with thousands of items there are fewer.
 //!
 //! Readings (CPU and memory of each process, backlog of the stores) are pictures only, never a verdict. A process that ended is a rig
 //! error; the run goes on without it.
@@ -22,6 +23,10 @@ const EVERY: Duration = Duration::from_secs(1);
 /// With faults, whose recovery is timed by these readings.
 const EVERY_WITH_FAULTS: Duration = Duration::from_millis(200);
 
+/// Without faults the stores are left alone for so many times as long as the last look at them took. It reads every item: with thousands of
+/// them one look a second would hold up more than one order in a hundred.
+const REST: u32 = 200;
+
 /// Whether faults go on meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Calm {
@@ -44,6 +49,7 @@ pub(super) async fn sample(
     let mut last: HashMap<String, (Offset, f64)> = HashMap::new();
     let mut tick = tokio::time::interval(if calm == Calm::Yes { EVERY } else { EVERY_WITH_FAULTS });
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut rest_until = None;
     while !stop.is_cancelled() {
         tokio::select! { _ = tick.tick() => {}, () = stop.cancelled() => return ends }
         ends.extend(stack.exited_unexpectedly());
@@ -61,10 +67,13 @@ pub(super) async fn sample(
         }
         let mut readings: Vec<_> = readings.into_iter().map(|reading| (now, reading)).collect();
         // Stamped after the read: a store that answers late must not seem to have been well at the time of the question.
-        if let Ok(backlog) = stores.backlog().await {
+        if rest_until.is_none_or(|until| until <= now)
+            && let Ok(backlog) = stores.backlog().await
+        {
             let at = recorder.clock().now();
             readings.push((at, ("outbox_new", String::new(), units(backlog.outbox_new))));
             readings.push((at, ("locks", String::new(), units(backlog.locks))));
+            rest_until = (calm == Calm::Yes).then(|| at.plus(at.since(now) * REST));
         }
         if calm == Calm::No
             && let Ok(gauges) = stores.gauges().await

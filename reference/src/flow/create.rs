@@ -119,8 +119,7 @@ impl Flow {
             }
             Err(refusal) => return Step::Answer(self.refuse_holding(request, &held, refusal).await),
         };
-        // A reservation that stood already was made by an attempt that may still be writing its order.
-        let contested = admissions.iter().zip(&left).any(|(admission, left)| admission.token.is_some() && left.is_none());
+        let contested = is_contested(&admissions, &left);
         #[cfg(feature = "defects")]
         let contested = contested && !planted(Defect::RollbackOnDuplicate);
         if contested && let Some(stored) = self.order_of_twin(request).await {
@@ -268,6 +267,13 @@ fn answer_from(request: &OrderRequest, stored: StoredOrder) -> Result<Created, R
     }
 }
 
+/// Whether another attempt may be writing this order: it made a reservation that this one found. Two attempts at a cart can each find some of the
+/// other's; the one that took the first line goes on, so that they do not wait for each other.
+fn is_contested(admissions: &[Admission], left: &[Option<i64>]) -> bool {
+    let first = admissions.iter().zip(left).find(|(admission, _)| admission.token.is_some());
+    first.is_some_and(|(_, left)| left.is_none())
+}
+
 fn moved_on(item: Item) -> Refusal {
     Refusal::NotAdmitted(format!("the epoch of item {item} moved on"))
 }
@@ -290,5 +296,24 @@ fn created_word(result: &Result<Created, Refusal>) -> &'static str {
         Ok(Created::Now(_)) => "created",
         Ok(Created::Before(_)) => "stood",
         Err(refusal) => refusal.code(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Line, Quantity, Token};
+
+    #[test]
+    fn of_two_attempts_at_a_cart_the_one_that_took_the_first_line_waits_for_nobody() {
+        let line = |sku| Line { item: Item::new(1, 1, sku).unwrap(), quantity: Quantity::new(1).unwrap() };
+        let by_redis = |sku| Admission { line: line(sku), token: Some(Token { epoch: Epoch(1), version: 1 }) };
+        let by_ledger = |sku| Admission { line: line(sku), token: None };
+        let cart = [by_ledger(1), by_redis(2), by_redis(3)];
+        assert!(!is_contested(&cart, &[None, Some(7), Some(7)]), "it took all of them");
+        assert!(!is_contested(&cart, &[None, Some(7), None]), "it was first, and the other one found this");
+        assert!(is_contested(&cart, &[None, None, Some(7)]), "the other one was first");
+        assert!(is_contested(&cart, &[None, None, None]), "a repeat");
+        assert!(!is_contested(&[by_ledger(1)], &[None]), "nothing is reserved");
     }
 }

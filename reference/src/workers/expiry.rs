@@ -9,8 +9,8 @@ use crate::flow::{Flow, Refusal};
 
 /// Orders looked up at a time.
 const LIMIT: u32 = 500;
-/// Orders ended at once.
-const AT_ONCE: usize = 4;
+/// Orders ended at once: few, because each is a transaction that buyers wait beside.
+const AT_ONCE: usize = 2;
 
 pub(super) async fn round(flow: &Flow, _settings: &WorkerSettings) -> Result<Round, Refusal> {
     let mut due = flow.ledger().expired(LIMIT).await?;

@@ -86,7 +86,8 @@ pub fn start(flow: &Flow, settings: &WorkerSettings, stop: &CancellationToken) -
     }
     start!("deduct", poll, deduct::round);
     start!("delta", poll, delta::round);
-    start!("expiry", every_second, expiry::round);
+    // Often, so that what expired meanwhile is no burst.
+    start!("expiry", (Duration::from_millis(200), Duration::from_millis(200)), expiry::round);
     start!("housekeeping", every_second, housekeeping::round);
     start!("return", (feel, feel), returning::round);
     // These two remember something from round to round.
