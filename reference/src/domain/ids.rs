@@ -106,8 +106,8 @@ impl fmt::Display for OrderId {
     }
 }
 
-/// A user: 0 to 2^63 − 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A user: 0 to 2^63 − 1. By default 0, as in a row that names none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(i64);
 
 impl UserId {

@@ -246,7 +246,7 @@ impl Flow {
             self.roll_back_blindly(held).await;
             return Err(refusal);
         }
-        match self.resolve(request.order(), held).await {
+        match self.resolve_unwritten(request.order(), held).await {
             Ok(stored) if stored.status == OrderStatus::Fenced => Err(refusal),
             Ok(stored) => answer_from(request, stored),
             // This attempt wrote no order, so its refusal stands; the resolver gives the units back.

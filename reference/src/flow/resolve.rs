@@ -35,6 +35,16 @@ impl Flow {
         Ok(stored)
     }
 
+    /// [`Flow::resolve`] of an order that hardly has a row: the tombstone is tried first, which alone decides then.
+    ///
+    /// # Errors
+    /// As [`Flow::resolve`].
+    pub(super) async fn resolve_unwritten(&self, order: &OrderId, held: &[Held]) -> Result<StoredOrder, LedgerError> {
+        let stored = self.tombstone_or_row(order).await?;
+        self.release(&stored, held).await;
+        Ok(stored)
+    }
+
     /// Lets go of what `stored`, the committed row of the order, decides about: units that the ledger owns, and units that nobody can own.
     pub(super) async fn release(&self, stored: &StoredOrder, held: &[Held]) {
         for Held { item, member } in held {
@@ -62,13 +72,24 @@ impl Flow {
 
     /// The row of `order`; writes the tombstone if there is none.
     async fn row_or_tombstone(&self, order: &OrderId) -> Result<StoredOrder, LedgerError> {
-        if let Some(stored) = self.ledger.order(order).await? {
-            return Ok(stored);
+        match self.ledger.order(order).await? {
+            Some(stored) => Ok(stored),
+            None => self.tombstone_or_row(order).await,
         }
+    }
+
+    /// Writes the tombstone of `order`, or reads the row that stands in its place.
+    async fn tombstone_or_row(&self, order: &OrderId) -> Result<StoredOrder, LedgerError> {
         let fenced = self.ledger.fence(order).await?;
         self.metrics.count("resolve", if fenced { "tombstone" } else { "order_was_in_flight" });
+        if fenced {
+            return Ok(StoredOrder::tombstone(order.clone()));
+        }
         let stored = self.ledger.contested_order(order).await?;
-        stored.ok_or_else(|| LedgerError::Failed { act: "read the order behind its tombstone", why: "the row is gone".to_owned() })
+        stored.ok_or_else(|| LedgerError::Failed {
+            act: "read the order that stands in the place of a tombstone",
+            why: "the row is gone".to_owned(),
+        })
     }
 
     /// Settles locks of one item that are older than the grace period. Returns how many.
@@ -112,7 +133,7 @@ impl Flow {
         }
         for id in ids {
             if let Entry::Vacant(absent) = stored.entry(id) {
-                let row = self.row_or_tombstone(absent.key()).await?;
+                let row = self.tombstone_or_row(absent.key()).await?;
                 absent.insert(row);
             }
         }

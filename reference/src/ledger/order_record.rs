@@ -89,6 +89,14 @@ pub struct StoredOrder {
     pub sales: Vec<Sale>,
 }
 
+impl StoredOrder {
+    /// The row of an id that is spent. Nothing ever changes it.
+    pub(crate) fn tombstone(order: OrderId) -> Self {
+        let (user, status, reason) = (UserId::default(), OrderStatus::Fenced, String::new());
+        Self { order, user, status, hash: [0; 32], reason, sales: Vec::new() }
+    }
+}
+
 /// Which end an order comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Undo {
