@@ -5,11 +5,11 @@ use harness::report::bench::{BenchReport, Goal, HTML, JSON};
 use harness::report::files::read_json;
 
 use crate::programs::{chaos, run};
-use crate::workplace::{REPORTS, Workplace, one_at_a_time};
+use crate::workplace::{REPORTS, Workplace, turn};
 
 #[test]
 fn a_figure_has_a_value_for_every_round_and_a_judged_run_behind_each() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("bench");
     let arguments = ["bench", "--quick", "--rounds", "1", "--only", "hot_64,sold_out", "--seed", "5", "--reports", REPORTS];
     let done = run(&place, chaos(&arguments));

@@ -6,7 +6,7 @@ use harness::report::RunFolder;
 use harness::snapshot::{LedgerRow, LockState, Stop};
 
 use crate::saved_run::{Copy, saved_run};
-use crate::workplace::one_at_a_time;
+use crate::workplace::turn;
 
 const HISTORY: &str = "history.jsonl.zst";
 
@@ -31,7 +31,7 @@ fn expect_violated(copy: &Copy, claim: &str, what: &str) {
 
 #[test]
 fn one_unit_too_many_in_redis_is_found_and_its_sku_named() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let copy = Copy::new("one-unit");
     let mut item = None;
     copy.edit_stops(|stops| {
@@ -44,7 +44,7 @@ fn one_unit_too_many_in_redis_is_found_and_its_sku_named() {
 
 #[test]
 fn an_accepted_order_that_is_gone_is_found_and_named() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let (copy, order) = (Copy::new("lost-order"), some_sale().order_id);
     copy.edit_stops(|stops| stops.iter_mut().for_each(|stop| stop.snapshot.orders.retain(|row| row.order_id != order)));
     expect_violated(&copy, "acknowledged_is_durable", &format!("order {order}: "));
@@ -52,7 +52,7 @@ fn an_accepted_order_that_is_gone_is_found_and_named() {
 
 #[test]
 fn a_lock_that_nobody_resolved_is_found_with_its_order_and_sku() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let (copy, sale) = (Copy::new("left-lock"), some_sale());
     let member = format!("{}|{}|{}", sale.order_id, sale.token, sale.quantity);
     copy.edit_stops(|stops| {
@@ -64,7 +64,7 @@ fn a_lock_that_nobody_resolved_is_found_with_its_order_and_sku() {
 
 #[test]
 fn a_ledger_row_that_nobody_asked_for_is_found_and_the_balance_no_longer_fits() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let (copy, sale) = (Copy::new("foreign-row"), some_sale());
     copy.edit_stops(|stops| {
         let ledger = &mut stops[1].snapshot.ledger;
@@ -77,7 +77,7 @@ fn a_ledger_row_that_nobody_asked_for_is_found_and_the_balance_no_longer_fits() 
 
 #[test]
 fn a_history_without_its_end_is_not_held() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let copy = Copy::new("cut-history");
     let history = File::options().write(true).open(copy.file(HISTORY)).unwrap();
     history.set_len(history.metadata().unwrap().len() - 10).unwrap();
@@ -88,7 +88,7 @@ fn a_history_without_its_end_is_not_held() {
 
 #[test]
 fn a_flipped_byte_in_the_history_is_not_held() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let copy = Copy::new("flipped-byte");
     let mut history = std::fs::read(copy.file(HISTORY)).unwrap();
     let middle = history.len() / 2;
@@ -101,7 +101,7 @@ fn a_flipped_byte_in_the_history_is_not_held() {
 
 #[test]
 fn a_run_without_its_snapshot_is_inconclusive() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let copy = Copy::new("no-snapshot");
     std::fs::remove_file(copy.file("snapshot.json.zst")).unwrap();
     let done = copy.verify();
@@ -111,7 +111,7 @@ fn a_run_without_its_snapshot_is_inconclusive() {
 
 #[test]
 fn a_run_without_its_plan_cannot_be_judged() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let copy = Copy::new("no-plan");
     std::fs::remove_file(copy.file("plan.json")).unwrap();
     copy.verify().expect_code(4).expect_complaint("rig failed: read ").expect_complaint("plan.json");

@@ -7,7 +7,7 @@ use harness::report::RunFolder;
 use harness::snapshot::Stop;
 
 use crate::programs::{flash_sale, run};
-use crate::workplace::{Workplace, one_at_a_time};
+use crate::workplace::{Workplace, turn};
 
 /// A sale of a few seconds at a rate that a busy machine carries.
 const SLOW: [&str; 10] = ["--stock", "150", "--skus", "4", "--sku-stock", "20", "--rate", "100", "--p99", "10000"];
@@ -58,7 +58,7 @@ fn names_an_item_twice(op: &Operation) -> bool {
 
 #[test]
 fn carts_limits_and_refunds_are_sold_and_judged() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let users = ["--carts", "0.4", "--carts-twice", "0.3", "--stores", "2", "--quantity", "2", "--limit", "2"];
     let more = ["--users", "500", "--greedy", "0.5", "--payments", "0.2", "--refunds", "0.4", "--seed", "11"];
     let held = Held::run("users", &[users.as_slice(), &more].concat(), &["user_quota_respected", "drain_sells_exactly_supply"]);
@@ -72,7 +72,7 @@ fn carts_limits_and_refunds_are_sold_and_judged() {
 
 #[test]
 fn unpaid_orders_expire_and_what_they_held_is_sold_to_the_last_unit() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let options = ["--order-ttl", "2", "--payments", "0.5", "--seed", "12"];
     let held = Held::run("expiry", &options, &["legal_transitions", "drain_sells_exactly_supply"]);
     assert!(held.in_state("EXPIRED") > 0 && held.in_state("PAID") > 0, "{} orders expired", held.in_state("EXPIRED"));
@@ -81,7 +81,7 @@ fn unpaid_orders_expire_and_what_they_held_is_sold_to_the_last_unit() {
 
 #[test]
 fn restocks_cuts_and_holds_beside_everything_else_are_judged() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let stock = ["--restocks", "8", "--cuts", "4", "--holds", "6", "--change-units", "5", "--seed", "13"];
     let users = ["--carts", "0.2", "--stores", "2", "--limit", "3", "--greedy", "0.3", "--users", "1000"];
     let ends = ["--order-ttl", "3", "--payments", "0.4", "--refunds", "0.2", "--cancels", "0.1"];

@@ -5,14 +5,14 @@ use std::process::Command;
 use harness::stack::stores::{Stores, StoresSpec};
 
 use crate::programs::{Done, flash_sale, run};
-use crate::workplace::{Workplace, entries, one_at_a_time};
+use crate::workplace::{Workplace, entries, turn};
 
 const TINY: [&str; 12] =
     ["--stock", "50", "--skus", "1", "--sku-stock", "10", "--rate", "100", "--duration", "1", "--p99", "10000"];
 
 #[test]
 fn external_stores_are_used_once_then_only_with_wipe_and_stay_up() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let stores = runtime.block_on(Stores::start(StoresSpec::default())).expect("tests need both servers: run scripts/setup");
     let (redis, mysql) = (stores.redis_url(), stores.mysql_url("shop"));

@@ -13,7 +13,7 @@ use harness::seed::Seed;
 use harness::stack::{Rig, ServiceCommand};
 use tokio_util::sync::CancellationToken;
 
-use crate::workplace::{Workplace, one_at_a_time};
+use crate::workplace::{Workplace, turn};
 
 /// Nobody watches.
 struct Quiet;
@@ -62,7 +62,7 @@ fn window(fault: Fault, target: Target, start_ms: u64, duration_ms: u64) -> Faul
 
 /// Runs a sale with these faults.
 fn sale(name: &str, faults: Vec<FaultWindow>) -> (Judged, History) {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::kept(&format!("faults-{name}"));
     let request = RunRequest {
         scenario: scenario(name, faults),

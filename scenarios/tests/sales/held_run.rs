@@ -7,7 +7,7 @@ use harness::report::{OutcomeClass, RunFolder};
 use crate::processes::still_there;
 use crate::programs::{FAMILY, chaos, run, verify};
 use crate::saved_run::{contents, saved_run};
-use crate::workplace::{REPORTS, Workplace, entries, one_at_a_time};
+use crate::workplace::{REPORTS, Workplace, entries, turn};
 
 /// What every run folder holds beside `logs`.
 const FILES: [&str; 10] = [
@@ -25,7 +25,7 @@ const FILES: [&str; 10] = [
 
 #[test]
 fn a_run_that_is_held_ends_with_0_and_says_where_its_report_is() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let saved = saved_run();
     saved.done.expect_code(0).expect_said("scenario flash_sale  seed 7  repeat with: cargo run --release --bin flash-sale -- ");
     saved.done.expect_said("flash_sale: HELD (exit code 0)");
@@ -37,7 +37,7 @@ fn a_run_that_is_held_ends_with_0_and_says_where_its_report_is() {
 
 #[test]
 fn a_run_folder_holds_every_file_and_latest_leads_to_it() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = &saved_run().place;
     let [run] = place.runs().try_into().expect("one run");
     assert_eq!(place.latest().canonicalize().unwrap(), run.canonicalize().unwrap());
@@ -53,7 +53,7 @@ fn a_run_folder_holds_every_file_and_latest_leads_to_it() {
 
 #[test]
 fn a_run_leaves_no_process_and_no_temporary_file() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let saved = saved_run();
     assert!(saved.family.len() >= FAMILY, "{:?}", saved.family);
     assert_eq!(still_there(&saved.family), []);
@@ -68,7 +68,7 @@ fn a_run_leaves_no_process_and_no_temporary_file() {
 
 #[test]
 fn a_saved_run_is_judged_again_to_the_same_verdict_and_nothing_is_written() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let saved = saved_run();
     let folder = saved.place.runs().remove(0);
     let before = contents(&folder);
@@ -82,7 +82,7 @@ fn a_saved_run_is_judged_again_to_the_same_verdict_and_nothing_is_written() {
 
 #[test]
 fn the_reports_say_the_same_and_name_no_folder_of_the_machine() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let folder = RunFolder::open(&saved_run().place.latest()).unwrap();
     let report = folder.read_report().unwrap();
     assert_eq!((report.outcome.class, report.outcome.exit), (OutcomeClass::Held, 0));

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use crate::processes::{Process, still_there, until};
 use crate::programs::{FAMILY, Running, chaos, small_sale, verify};
 use crate::saved_run::saved_run;
-use crate::workplace::{REPORTS, Workplace, one_at_a_time};
+use crate::workplace::{REPORTS, Workplace, turn};
 
 /// Longest wait until the watchdog has ended everything.
 const WATCHDOG: Duration = Duration::from_secs(30);
@@ -24,7 +24,7 @@ fn selling(place: &Workplace) -> (Running, Vec<Process>) {
 
 #[test]
 fn ctrl_c_in_the_middle_of_the_sale_leaves_a_report_that_says_so_and_nothing_else() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("ctrl-c");
     let (running, family) = selling(&place);
     running.signal(Signal::SIGINT);
@@ -41,7 +41,7 @@ fn ctrl_c_in_the_middle_of_the_sale_leaves_a_report_that_says_so_and_nothing_els
 /// What the self-test leans on: its runs end with it, however it ends.
 #[test]
 fn a_run_that_is_told_so_ends_as_after_ctrl_c_when_its_input_ends() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("input");
     let mut command = chaos(&["run", "flash_sale", "--until-input-ends", "--reports", REPORTS]);
     command.stdin(Stdio::piped());
@@ -55,7 +55,7 @@ fn a_run_that_is_told_so_ends_as_after_ctrl_c_when_its_input_ends() {
 
 #[test]
 fn a_second_ctrl_c_ends_at_once_and_leaves_nothing_running() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("ctrl-c-twice");
     let (mut running, family) = selling(&place);
     running.signal(Signal::SIGINT);
@@ -67,7 +67,7 @@ fn a_second_ctrl_c_ends_at_once_and_leaves_nothing_running() {
 
 #[test]
 fn a_killed_harness_takes_everything_with_it_and_its_run_is_not_held() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("kill-9");
     let (running, family) = selling(&place);
     running.signal(Signal::SIGKILL);
@@ -86,7 +86,7 @@ fn expect_gone(place: &Workplace, family: &[Process]) {
 
 #[test]
 fn the_printed_command_draws_the_same_plan_into_a_folder_of_its_own() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let first = RunFolder::open(&saved_run().place.latest()).unwrap();
     let command = first.read_identity().unwrap().command;
     let words = command.strip_prefix("cargo run --release --bin flash-sale -- ").expect("the program");

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::processes::still_there;
 use crate::programs::{Running, flash_sale, run, small_sale};
-use crate::workplace::{Workplace, one_at_a_time};
+use crate::workplace::{Workplace, turn};
 
 /// A sale of which half is left over, so that everybody gets something.
 const CALM: [&str; 12] =
@@ -28,7 +28,7 @@ fn measured(report: &Report, kind: &str) -> u64 {
 
 #[test]
 fn closed_loop_users_are_judged_with_all_others_and_measured_apart() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("journeys");
     let done = run(&place, flash_sale(&[CALM.as_slice(), &["--journeys", "30", "--seed", "21"]].concat()));
     done.expect_code(0).expect_said("HELD (exit code 0)").expect_said("closed loop 30 users sent ");
@@ -64,7 +64,7 @@ fn closed_loop_users_are_judged_with_all_others_and_measured_apart() {
 
 #[test]
 fn ctrl_c_ends_closed_loop_users_with_the_load() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("journeys-ctrl-c");
     let mut running = Running::start(&place, small_sale(&["--duration", "60", "--journeys", "20"]));
     let family = running.until_selling(&place);

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 
 use crate::processes::until;
 use crate::programs::{PATIENCE, Running, small_sale};
-use crate::workplace::{Workplace, one_at_a_time};
+use crate::workplace::{Workplace, turn};
 
 /// The page, if anybody serves it.
 fn page(address: &str) -> Option<String> {
@@ -19,7 +19,7 @@ fn page(address: &str) -> Option<String> {
 
 #[test]
 fn a_watched_run_shows_what_it_measured_so_far_then_its_report_then_nothing() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("live");
     let mut sale = Running::start(&place, small_sale(&["--live", "--seed", "5"]));
     let told = RefCell::new(String::new());

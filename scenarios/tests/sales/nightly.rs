@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use nix::sys::signal::Signal;
 
 use crate::programs::{Running, chaos};
-use crate::workplace::{REPORTS, Workplace, one_at_a_time};
+use crate::workplace::{REPORTS, Workplace, turn};
 
 #[test]
 fn a_nightly_that_is_interrupted_has_written_its_summary_and_keeps_the_run() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("nightly");
     let mut running = Running::start(&place, chaos(&["nightly", "--minutes", "60", "--seed", "7", "--reports", REPORTS]));
     running.until("its first sale goes on", |stdout| stdout.contains("\nselling\n"));

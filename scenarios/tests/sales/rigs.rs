@@ -9,7 +9,7 @@ use harness::seed::Seed;
 use harness::stack::stores::{Stores, StoresSpec};
 
 use crate::programs::{Done, chaos, flash_sale, run};
-use crate::workplace::{REPORTS, Workplace, one_at_a_time};
+use crate::workplace::{REPORTS, Workplace, turn};
 
 /// Nobody listens there: what is refused must be refused before anybody is reached.
 const GIVEN: [&str; 4] = ["--redis-url", "redis://127.0.0.1:1/", "--mysql-url", "mysql://u:p@127.0.0.1:1/"];
@@ -25,7 +25,7 @@ fn expect_refused(place: &Workplace, done: &Done, why: &str) {
 
 #[test]
 fn faults_that_need_own_stores_are_refused_on_given_ones() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("given-refused");
     let sale = |faults: &str| run(&place, flash_sale(&[["--faults", faults].as_slice(), &GIVEN].concat()));
     expect_refused(
@@ -43,7 +43,7 @@ fn faults_that_need_own_stores_are_refused_on_given_ones() {
 
 #[test]
 fn faults_that_need_own_proxies_are_refused_with_a_toxiproxy_server() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("toxiproxy-refused");
     let sale = |faults: &str| run(&place, flash_sale(&[["--faults", faults].as_slice(), &TOXIPROXY].concat()));
     expect_refused(
@@ -64,7 +64,7 @@ const SLOW: [&str; 8] = ["--faults", "redis_latency", "--rate", "130", "--p99", 
 
 #[test]
 fn given_stores_and_a_toxiproxy_server_carry_a_sale_and_its_replay() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let stores = runtime.block_on(Stores::start(StoresSpec::default())).expect("tests need both servers: run scripts/setup");
     let server = Proxies::start(Seed(5), RunClock::start()).unwrap();

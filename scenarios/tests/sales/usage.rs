@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::programs::{Done, chaos, flash_sale, run, small_sale};
-use crate::workplace::{Workplace, one_at_a_time};
+use crate::workplace::{Workplace, turn};
 
 /// Runs `flash-sale`, which must refuse; its complaint must name `what`, and nothing may be made.
 #[track_caller]
@@ -15,7 +15,7 @@ fn expect_refused(place: &Workplace, arguments: &[&str], what: &str) {
 
 #[test]
 fn options_that_are_none_are_named() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("options");
     expect_refused(&place, &["--nope"], "--nope");
     expect_refused(&place, &["--stock", "many"], "--stock");
@@ -31,7 +31,7 @@ fn options_that_are_none_are_named() {
 
 #[test]
 fn plans_that_make_no_sale_are_refused_with_their_field() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("plans");
     expect_refused(&place, &["--duplicates", "2"], "`mix.duplicates`: must be between 0 and 1");
     expect_refused(&place, &["--stock", "0", "--skus", "0"], "`items`: must hold 1 to 100000 items");
@@ -51,14 +51,14 @@ fn plans_that_make_no_sale_are_refused_with_their_field() {
 #[cfg(not(feature = "goose"))]
 #[test]
 fn journeys_are_refused_by_a_build_without_them_which_says_how_to_get_one() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("no-journeys");
     expect_refused(&place, &["--journeys", "5"], "build it with --features goose");
 }
 
 #[test]
 fn urls_that_are_none_are_refused() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("urls");
     let done = run(&place, flash_sale(&["--redis-url", "nonsense", "--mysql-url", "mysql://127.0.0.1:1/"]));
     done.expect_code(2).expect_complaint("usage: use the given Redis: ");
@@ -67,7 +67,7 @@ fn urls_that_are_none_are_refused() {
 
 #[test]
 fn names_that_are_none_are_refused() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("names");
     let chaos = |arguments: &[&str]| run(&place, chaos(arguments));
     chaos(&["run", "nosuch"]).expect_code(2).expect_complaint("usage: there is no scenario \"nosuch\": see `chaos list`");
@@ -84,7 +84,7 @@ fn names_that_are_none_are_refused() {
 /// Servers are also looked for in folders beyond PATH. Where both stand there, an empty PATH must not hinder the run.
 #[test]
 fn without_servers_the_complaint_names_what_to_install() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("no-servers");
     let mut command = small_sale(&["--duration", "1"]);
     command.env("PATH", place.path().join("tmp"));
@@ -99,7 +99,7 @@ fn without_servers_the_complaint_names_what_to_install() {
 /// Nothing is asked of a registry, and no engine is started: its absence is told at once.
 #[test]
 fn without_a_docker_engine_the_complaint_says_what_to_do() {
-    let _alone = one_at_a_time();
+    let _turn = turn();
     let place = Workplace::new("no-engine");
     let mut command = small_sale(&["--duration", "1", "--backend", "containers"]);
     command.env("DOCKER_HOST", "unix:///nowhere/docker.sock");

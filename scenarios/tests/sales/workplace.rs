@@ -2,16 +2,32 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 /// Name of the reports folder; the space is there to be coped with.
 pub(crate) const REPORTS: &str = "the reports";
 
-static MACHINE: Mutex<()> = Mutex::new(());
+/// Sales at once: they wait more than they compute, but more of them on few cores would disturb each other.
+const AT_ONCE: usize = 2;
 
-/// Waits until no other test runs: two sales at once on few cores would disturb each other.
-pub(crate) fn one_at_a_time() -> MutexGuard<'static, ()> {
-    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
+static RUNNING: Mutex<usize> = Mutex::new(0);
+static ENDED: Condvar = Condvar::new();
+
+/// The right to run a sale; it ends with the value.
+pub(crate) struct Turn(());
+
+/// Waits until few enough other tests run.
+pub(crate) fn turn() -> Turn {
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    *ENDED.wait_while(running, |running| *running >= AT_ONCE).unwrap_or_else(PoisonError::into_inner) += 1;
+    Turn(())
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        ENDED.notify_one();
+    }
 }
 
 /// A folder with `the reports` (not made yet), `tmp`, and what a program printed.
