@@ -18,8 +18,9 @@ use crate::ledger::{Admission, LedgerError, NewOrder, Seat, StoredOrder, Written
 /// Order transactions of one request: each further one follows a new epoch.
 const TRIES: u32 = 4;
 
-/// Pauses between two looks for the order of a twin, ms. Together they are longer than its transaction takes on a busy machine.
-const LOOKS_MS: [u64; 5] = [0, 2, 4, 8, 16];
+/// Pauses between two looks for the order of a twin, ms. Together they are longer than its transaction takes on a busy machine, and each is a
+/// wait that the answer may be late by, so they grow slowly.
+const LOOKS_MS: [u64; 8] = [0, 2, 3, 3, 4, 5, 6, 7];
 
 /// An order that was committed just now.
 #[derive(Debug, Clone, PartialEq, Eq)]

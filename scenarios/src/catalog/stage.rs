@@ -10,8 +10,11 @@ use harness::seed::Seed;
 const WARM_UP_MS: u64 = 2_000;
 /// Shortest baseline that limits may lean on.
 const BASELINE_MS: u64 = 10_000;
+/// The mark of the baseline is written a moment after the stretch began, and a fault that waits for a step of the protocol meets it at once:
+/// without this the baseline between the two would be some milliseconds short.
+const ROOM_MS: u64 = 200;
 /// The first moment at which a fault may begin, ms from the start of the load.
-pub(super) const FAULT_AT_MS: u64 = WARM_UP_MS + BASELINE_MS;
+pub(super) const FAULT_AT_MS: u64 = WARM_UP_MS + BASELINE_MS + ROOM_MS;
 /// A fault begins at most this much later: drawn, so that different seeds break different moments.
 const DRAWN_MS: u64 = 400;
 /// Load behind the last heal beyond the recovery that is promised: ten windows of 100 ms and some more.
