@@ -20,7 +20,7 @@ const TRIES: u32 = 4;
 
 /// Pauses between two looks for the order of a twin, ms. Together they are longer than its transaction takes on a busy machine, and each is a
 /// wait that the answer may be late by, so they grow slowly.
-const LOOKS_MS: [u64; 8] = [0, 2, 3, 3, 4, 5, 6, 7];
+const LOOKS_MS: [u64; 11] = [0, 1, 2, 2, 2, 2, 3, 3, 4, 5, 6];
 
 /// An order that was committed just now.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,11 @@
 //!
 //! Loss of Redis, restart, failover, split brain, FLUSHALL, a foreign write, change of mode: all are this one operation.
 
+use std::collections::HashSet;
 use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt as _};
 
 use super::{Flow, Refusal};
 use crate::clock::{self, Deadline};
@@ -11,13 +15,19 @@ use crate::defects::{Defect, planted};
 use crate::domain::{Epoch, Item};
 use crate::ledger::{EpochState, Mode, RebuildRequest, Rebuilt};
 use crate::metrics::Finding;
-use crate::stock::{Installed, Installer};
+use crate::stock::{Installed, Installer, StockError};
 
 /// A rebuild that was overtaken waits this long for the winner's install.
 const INSTALL_WAIT: Duration = Duration::from_millis(200);
 const INSTALL_POLL: Duration = Duration::from_millis(5);
 /// Attempts of one rebuild; each takes a new epoch.
 const TRIES: u32 = 5;
+/// Fewer items than these are rebuilt one by one.
+const TOGETHER_MIN: usize = 8;
+/// Most items that share a transaction: while it waits for the orders of one, those of the others wait too.
+const TOGETHER_MAX: usize = 32;
+/// Transactions for many items at once: a few, so that other work finds connections.
+const GROUPS_AT_ONCE: usize = 3;
 
 impl Flow {
     /// Sees to it that Redis can admit orders of `item`: looks, and rebuilds if it must. Concurrent callers share one rebuild;
@@ -78,6 +88,66 @@ impl Flow {
         tracing::warn!(%item, reason, %last, "a rebuild was given up");
         self.metrics.count("rebuild", "gave_up");
         Err(if in_doubt { last.in_doubt() } else { last })
+    }
+
+    /// Rebuilds what Redis lost of `items`, each with the state in which it was seen, many in one transaction. Returns those that are done. It is
+    /// a shortcut: whatever stands in its way, or is not many, is left to [`Flow::ensure_ready`].
+    ///
+    /// Others who rebuild one of them meanwhile are told from by its epoch, as those of another process.
+    pub async fn rebuild_together(&self, items: &[(Item, EpochState)], reason: &'static str) -> HashSet<Item> {
+        let kept: Vec<_> = items.iter().filter(|(_, state)| state.mode == Mode::Redis).copied().collect();
+        if kept.len() < TOGETHER_MIN {
+            return HashSet::new();
+        }
+        // Mistakes of the rebuild are planted where one item is rebuilt.
+        #[cfg(feature = "defects")]
+        if [Defect::BaseBeforeBarrier, Defect::InstallAfterUnknownCommit, Defect::SameEpochInstalledTwice].into_iter().any(planted)
+        {
+            return HashSet::new();
+        }
+        let groups: Vec<Vec<_>> = kept.chunks(TOGETHER_MAX).map(<[_]>::to_vec).collect();
+        let groups = stream::iter(groups).map(|group| self.rebuild_group(group, reason));
+        let done = groups.buffer_unordered(GROUPS_AT_ONCE).map(|done| {
+            done.unwrap_or_else(|why| {
+                tracing::info!(reason, %why, "items are rebuilt one by one");
+                Vec::new()
+            })
+        });
+        done.map(stream::iter).flatten().collect().await
+    }
+
+    async fn rebuild_group(&self, group: Vec<(Item, EpochState)>, reason: &'static str) -> Result<Vec<Item>, Refusal> {
+        let started = clock::now();
+        let installer = self.stock.installer().await?;
+        let in_redis = try_join_all(group.iter().copied().map(|(item, _)| installer.probe_epoch(item))).await?;
+        let incarnation = installer.incarnation();
+        let request = |((item, state), in_redis): ((Item, EpochState), Epoch)| RebuildRequest {
+            item,
+            seen: state.epoch,
+            in_redis,
+            mode: None,
+            incarnation: incarnation.to_owned(),
+            reason,
+        };
+        let requests = group.into_iter().zip(in_redis).map(request).collect();
+        let (mut closed, mut counters) = (Vec::new(), Vec::new());
+        for (request, rebuilt) in self.ledger.rebuild_together(requests).await? {
+            if let Rebuilt::Committed { epoch, base, mode } = rebuilt {
+                self.tell_base(base);
+                if mode == Mode::Redis { counters.push((request.item, epoch, base)) } else { closed.push(request.item) }
+            }
+        }
+        let replies = installer.install_each(&counters).await;
+        let installed =
+            counters.into_iter().zip(replies).filter(|(_, reply)| self.was_installed(reply)).map(|((item, ..), _)| item);
+        let done: Vec<Item> = closed.into_iter().chain(installed).collect();
+        for item in &done {
+            tracing::info!(%item, reason, "a counter was rebuilt, with others");
+            self.metrics.count("rebuild", reason);
+            self.metrics.time("rebuild", started);
+            self.sold_out.forget(*item);
+        }
+        Ok(done)
     }
 
     /// One attempt; `None` asks for another one with a new epoch. Sets `in_doubt` if an epoch was, or may have been, committed.
@@ -153,13 +223,17 @@ impl Flow {
             return Ok(Some(state));
         };
         let reply = installer.install(item, state.epoch, base).await;
+        Ok(self.was_installed(&reply).then_some(state))
+    }
+
+    fn was_installed(&self, reply: &Result<Installed, StockError>) -> bool {
         let word = match reply {
             Ok(Installed::Done) => "done",
             Ok(Installed::Stale(_)) => "stale",
             Err(_) => "lost",
         };
         self.metrics.count("install", word);
-        Ok(matches!(reply, Ok(Installed::Done)).then_some(state))
+        matches!(reply, Ok(Installed::Done))
     }
 
     /// Waits until the counter of a rebuild that was faster stands.

@@ -64,6 +64,14 @@ pub struct RebuildRequest {
     pub reason: &'static str,
 }
 
+impl RebuildRequest {
+    /// The epoch that is to be opened: above what both stores have had, as long as MySQL has the one that the caller saw.
+    #[must_use]
+    pub(super) fn next_epoch(&self) -> Epoch {
+        Epoch(self.seen.max(self.in_redis).0 + 1)
+    }
+}
+
 /// What the transaction of a rebuild did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rebuilt {

@@ -23,6 +23,7 @@ mod outbox;
 mod pool;
 mod quota;
 mod rebuild;
+mod rebuild_together;
 mod restock;
 mod rows;
 mod seat;

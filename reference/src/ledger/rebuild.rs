@@ -79,7 +79,7 @@ impl Unit for Rebuild {
             connection.rollback().await?;
             return Ok(Rebuilt::Superseded { current });
         }
-        let epoch = Epoch(current.epoch.max(request.in_redis).0 + 1);
+        let epoch = request.next_epoch();
         if let Some(stopped) = self.stopped(connection, current, epoch).await? {
             connection.rollback().await?;
             return Ok(stopped);
@@ -102,7 +102,7 @@ impl Unit for Rebuild {
         if matches!(mode, Mode::Db | Mode::Strict) {
             flush(connection, request.item).await?;
         }
-        connection.query(self.open_epoch(epoch, mode, base)).await?;
+        connection.query(open_epoch(request, epoch, mode, base)).await?;
         let committed = connection.commit().await;
         #[cfg(feature = "defects")]
         let committed = if planted(Defect::InstallAfterUnknownCommit) { Ok(()) } else { committed };
@@ -121,17 +121,18 @@ impl Rebuild {
             Also::CheckLedger => Ok(unbalanced(connection, self.request.item).await?.map(Rebuilt::NotReopened)),
         }
     }
+}
 
-    fn open_epoch(&self, epoch: Epoch, mode: Mode, base: i64) -> String {
-        let (item, mode) = (sql::item_is(self.request.item), mode.name());
-        let (incarnation, reason) = (sql::text(&self.request.incarnation, 96), sql::text(self.request.reason, 64));
-        // A mode that somebody asks for is there to stay; whatever keeps the mode keeps the way back too.
-        let stays = if self.request.mode.is_some() { "returns_to = NULL, " } else { "" };
-        format!(
-            "UPDATE inventory_epoch SET epoch = {epoch}, mode = '{mode}', {stays}base = {base}, incarnation = {incarnation}, \
-             reason = {reason} WHERE {item}"
-        )
-    }
+/// The statement that opens an epoch.
+pub(super) fn open_epoch(request: &RebuildRequest, epoch: Epoch, mode: Mode, base: i64) -> String {
+    let (item, mode) = (sql::item_is(request.item), mode.name());
+    let (incarnation, reason) = (sql::text(&request.incarnation, 96), sql::text(request.reason, 64));
+    // A mode that somebody asks for is there to stay; whatever keeps the mode keeps the way back too.
+    let stays = if request.mode.is_some() { "returns_to = NULL, " } else { "" };
+    format!(
+        "UPDATE inventory_epoch SET epoch = {epoch}, mode = '{mode}', {stays}base = {base}, incarnation = {incarnation}, \
+         reason = {reason} WHERE {item}"
+    )
 }
 
 /// Whether the balance is not the sum of the ledger, or more is sold than is there.
@@ -153,9 +154,12 @@ async fn unbalanced(connection: &mut Connection, item: Item) -> Result<Option<Re
 
 /// The barrier: all shards, in their order.
 pub(super) async fn lock_epoch(connection: &mut Connection, item: Item) -> Result<Option<EpochState>, Failure> {
-    let item = sql::item_is(item);
-    let lock = format!("SELECT epoch, mode FROM inventory_epoch WHERE {item} ORDER BY shard FOR UPDATE");
-    connection.begin(&lock).await?.rows(0).first().map(rows::epoch_state).transpose()
+    connection.begin(&lock_of(item)).await?.rows(0).first().map(rows::epoch_state).transpose()
+}
+
+/// The statement of the barrier.
+pub(super) fn lock_of(item: Item) -> String {
+    format!("SELECT epoch, mode FROM inventory_epoch WHERE {} ORDER BY shard FOR UPDATE", sql::item_is(item))
 }
 
 /// A base below zero, which these rules never lead to.
@@ -197,20 +201,22 @@ fn open_sales(open: &Reply) -> Result<(Vec<i64>, i64), Failure> {
     Ok((ids, units))
 }
 
-/// One statement is one snapshot, taken after the lock: nothing of an older epoch can commit any more.
+/// The base, read behind the lock.
 pub(super) async fn read_base(connection: &mut Connection, item: Item) -> Result<i64, Failure> {
-    let item = sql::item_is(item);
-    let read = format!(
-        "SELECT CAST(i.current_stock - i.locked_stock - COALESCE((SELECT SUM(t.quantity) FROM inventory_transactions t \
-         FORCE INDEX (ledger_open) WHERE {item} AND t.transaction_type = 'LOCK'), 0) AS SIGNED) AS base FROM inventory i WHERE {item}"
-    );
-    #[cfg(feature = "defects")]
-    let read = if planted(Defect::BaseIgnoresOpenOrders) {
-        format!("SELECT current_stock - locked_stock AS base FROM inventory WHERE {item}")
-    } else {
-        read
-    };
-    let reply = connection.query(read).await?;
+    let reply = connection.query(base_of(item)).await?;
     let row = reply.rows(0).first().ok_or_else(|| Failure::Broken { why: "the item has an epoch and no balance".into() })?;
     rows::int(row, "base")
+}
+
+/// One statement is one snapshot, taken after the lock: nothing of an older epoch can commit any more.
+pub(super) fn base_of(item: Item) -> String {
+    let item = sql::item_is(item);
+    #[cfg(feature = "defects")]
+    if planted(Defect::BaseIgnoresOpenOrders) {
+        return format!("SELECT current_stock - locked_stock AS base FROM inventory WHERE {item}");
+    }
+    format!(
+        "SELECT CAST(i.current_stock - i.locked_stock - COALESCE((SELECT SUM(t.quantity) FROM inventory_transactions t \
+         FORCE INDEX (ledger_open) WHERE {item} AND t.transaction_type = 'LOCK'), 0) AS SIGNED) AS base FROM inventory i WHERE {item}"
+    )
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use redis::Client;
 
 use super::client::{probe_keys, read_probe};
@@ -62,6 +63,15 @@ impl Installer {
     /// # Errors
     /// `NotExecuted` (a negative base or epoch 0 among others) or `Unknown`.
     pub async fn install(self, item: Item, epoch: Epoch, base: i64) -> Result<Installed, StockError> {
+        self.install_one(item, epoch, base).await
+    }
+
+    /// [`Installer::install`] for several items, each once, without waiting for one before the next is sent. The replies are in their order.
+    pub async fn install_each(self, counters: &[(Item, Epoch, i64)]) -> Vec<Result<Installed, StockError>> {
+        join_all(counters.iter().copied().map(|(item, epoch, base)| self.install_one(item, epoch, base))).await
+    }
+
+    async fn install_one(&self, item: Item, epoch: Epoch, base: i64) -> Result<Installed, StockError> {
         let keys = [Key::Stock(item), Key::Meta(item), Key::Lock(item)];
         let reply = self.call(&INSTALL, &Invocation { keys: &keys, arguments: &[&epoch, &base], members: &[] }).await?;
         match reply.code()? {

@@ -54,18 +54,10 @@ pub(super) async fn round(flow: &Flow, settings: &WorkerSettings, unready: &Unre
     let mut sweep = Sweep::default();
     loop {
         let items = flow.ledger().items(after, PAGE).await?;
-        let looks = stream::iter(items.iter().copied()).map(|(item, state)| async move {
-            let look = look_after(flow, settings, item, state).await;
-            (ItemReading { not_ready: unready.seen(item, look.ready), ..look.reading }, look.result)
-        });
-        // In their order, so that the same items are listed each time.
-        looks
-            .buffered(AT_ONCE)
-            .for_each(|(reading, result)| {
-                sweep.add(reading, result);
-                std::future::ready(())
-            })
-            .await;
+        for look in look_after_page(flow, settings, &items).await {
+            let not_ready = unready.seen(look.reading.item, look.ready);
+            sweep.add(ItemReading { not_ready, ..look.reading }, look.result);
+        }
         match items.last() {
             Some((last, _)) if items.len() == PAGE as usize => after = Some(*last),
             _ => return sweep.end(flow),
@@ -100,10 +92,22 @@ impl Sweep {
     }
 }
 
+/// Whether a counter is to be seen to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cold {
+    No,
+    /// It is of another epoch than was read, which a moment may mend.
+    Moved,
+    /// Redis cannot admit by it.
+    Lost,
+}
+
 /// What became of one item.
 struct Look {
     reading: ItemReading,
     ready: bool,
+    /// Whether its counter has to be rebuilt, or waited for.
+    cold: Cold,
     result: Result<u64, Refusal>,
 }
 
@@ -117,11 +121,35 @@ impl Look {
     }
 }
 
-/// Sees to the counter of one item and settles its old locks. Where Redis has no part, there is nothing to see to.
+/// Looks at each item, in their order, so that the same items are listed each time; then sees to the counters that need it, many at once where
+/// Redis lost many. One that is under way is waited for, not repeated.
+async fn look_after_page(flow: &Flow, settings: &WorkerSettings, items: &[(Item, EpochState)]) -> Vec<Look> {
+    let looks = stream::iter(items.to_vec()).map(|(item, state)| look_after(flow, settings, item, state));
+    let mut looks: Vec<Look> = looks.buffered(AT_ONCE).collect().await;
+    let lost = looks.iter().filter(|look| look.cold == Cold::Lost);
+    let lost: Vec<_> =
+        lost.map(|Look { reading, .. }| (reading.item, EpochState { epoch: reading.epoch, mode: reading.mode })).collect();
+    let rebuilt = flow.rebuild_together(&lost, "resolver").await;
+    let cold: Vec<Item> = looks.iter().filter(|look| look.cold != Cold::No).map(|look| look.reading.item).collect();
+    let made_ready = |item| {
+        let is_done = rebuilt.contains(&item);
+        async move { if is_done { Ok(()) } else { flow.ensure_ready(item, "resolver").await } }
+    };
+    let ended: Vec<_> = stream::iter(cold).map(made_ready).buffered(AT_ONCE).collect().await;
+    for (look, ended) in looks.iter_mut().filter(|look| look.cold != Cold::No).zip(ended) {
+        match ended {
+            Ok(()) => look.ready = true,
+            Err(refusal) => look.result = Err(refusal),
+        }
+    }
+    looks
+}
+
+/// Looks at the counter of one item and settles its old locks. Where Redis has no part, there is nothing to see to.
 async fn look_after(flow: &Flow, settings: &WorkerSettings, item: Item, state: EpochState) -> Look {
     let (epoch, mode) = (state.epoch, state.mode);
     let reading = ItemReading { item, epoch, mode, locks: 0, overdue: Duration::ZERO, not_ready: Duration::ZERO };
-    let mut look = Look { reading, ready: true, result: Ok(0) };
+    let mut look = Look { reading, ready: true, cold: Cold::No, result: Ok(0) };
     if matches!(mode, Mode::Db | Mode::Closed) {
         return look;
     }
@@ -142,9 +170,8 @@ async fn settle_old(flow: &Flow, settings: &WorkerSettings, state: EpochState, l
             look.note(&probe);
         }
         if probe.unready.is_some() || probe.epoch != state.epoch {
-            // Its locks are void with the rebuild. One that is under way is waited for, not repeated.
-            flow.ensure_ready(item, "resolver").await?;
-            look.ready = true;
+            // Its locks are void with the rebuild.
+            look.cold = if probe.unready.is_some() { Cold::Lost } else { Cold::Moved };
             return Ok(settled);
         }
         look.ready = true;

@@ -1,12 +1,14 @@
 //! Redis loses or gets wrong what it holds: the next touch rebuilds, and no unit is lost or doubled.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use reference::domain::{Epoch, Item, OrderStatus};
 use reference::flow::{Created, Flow, Refusal};
 use reference::ledger::Mode;
 use reference::stock::PreDeduct;
 
-use crate::flow_bench::{FlowBench, request};
+use crate::flow_bench::{FlowBench, Workers, request};
 use crate::ledger_bench::id;
 use crate::stock_fixture::{Fixture, OwnRedis, until};
 
@@ -165,4 +167,64 @@ async fn each_mode_admits_in_its_own_way_and_a_closed_item_not_at_all() {
     bench.flow.rebuild(item, Some(Mode::Redis), "test").await.unwrap();
     bench.come_to_rest(item).await;
     assert_eq!((bench.live(item).await, bench.left(item).await), (5, 5));
+}
+
+#[tokio::test]
+async fn many_items_that_redis_lost_are_rebuilt_together_and_those_that_somebody_rebuilt_meanwhile_are_left_alone() {
+    let bench = FlowBench::on_own_redis().await;
+    let mut items = Vec::new();
+    for at in 0..10 {
+        let item = bench.item(10).await;
+        bench.ordered(&format!("o-{at}"), &[(item, 3)]).await;
+        items.push(item);
+    }
+    let () = bench.redis.raw("FLUSHALL").await;
+    let mut seen = Vec::new();
+    for item in &items {
+        seen.push((*item, bench.balance(*item).await.epoch));
+    }
+    bench.flow.ensure_ready(items[4], "test").await.unwrap();
+    let before = bench.balance(items[4]).await.epoch;
+    let done = bench.flow.rebuild_together(&seen, "test").await;
+    assert_eq!(done.len(), 9);
+    assert!(!done.contains(&items[4]));
+    assert_eq!(bench.balance(items[4]).await.epoch, before);
+    for item in items {
+        assert_eq!(bench.left(item).await, 7);
+        bench.assert_in_balance(item, "after the rebuild").await;
+    }
+    assert!(bench.flow.rebuild_together(&seen, "test").await.is_empty(), "an epoch that was seen before is rebuilt no more");
+    for (item, state) in &seen {
+        assert_eq!(bench.balance(*item).await.epoch.epoch, Epoch(state.epoch.0 + 1));
+    }
+}
+
+#[tokio::test]
+async fn few_items_and_items_that_mysql_guards_are_not_rebuilt_together() {
+    let bench = FlowBench::on_own_redis().await;
+    let mut seen = Vec::new();
+    for _ in 0..8 {
+        let item = bench.item(5).await;
+        seen.push((item, bench.balance(item).await.epoch));
+    }
+    assert!(bench.flow.rebuild_together(&seen[..7], "test").await.is_empty());
+    bench.flow.rebuild(seen[0].0, Some(Mode::Strict), "test").await.unwrap();
+    seen[0].1 = bench.balance(seen[0].0).await.epoch;
+    assert!(bench.flow.rebuild_together(&seen, "test").await.is_empty());
+}
+
+#[tokio::test]
+async fn the_workers_bring_back_everything_that_a_flush_took() {
+    let bench = FlowBench::on_own_redis().await;
+    let mut items = Vec::new();
+    for _ in 0..40 {
+        items.push(bench.item(5).await);
+    }
+    let () = bench.redis.raw("FLUSHALL").await;
+    let workers = Workers::start(&bench.flow, Duration::from_secs(10));
+    for item in items {
+        until("its counter stands", async || bench.probe(item).await.unready.is_none()).await;
+        assert_eq!(bench.left(item).await, 5);
+    }
+    workers.stop().await;
 }

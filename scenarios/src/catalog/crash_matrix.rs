@@ -40,12 +40,16 @@ const UNREACHABLE: [(&str, &str); 1] = [(
     "order_inserted",
     "the rows of a group go in one packet; only an order whose reservation stood already is written step by step",
 )];
+/// Longest wait for a step of a worker: the other one may do the rare ones for a while.
+const WORK_WAIT_MS: u64 = 3_000;
 /// Pause between two cells of one process: a killed one has to be up again.
 const PAUSE_MS: u64 = 700;
 
 pub(super) fn plan(seed: Seed) -> Scenario {
     let (sell_1, sell_2) = halves(&SELL, Target::Api(1), Target::Api(2));
+    let patient = |cell: FaultWindow| FaultWindow { max_ms: WORK_WAIT_MS, ..cell };
     let (work_1, work_2) = halves(&WORK, Target::Worker(1), Target::Worker(2));
+    let (work_1, work_2): (Vec<_>, Vec<_>) = (work_1.into_iter().map(patient).collect(), work_2.into_iter().map(patient).collect());
     // The first half of the sale is the longer one: behind it every process is free.
     let mut faults = in_turn(sell_1.into_iter().chain(cells(&REBUILD, Target::Services)), PAUSE_MS);
     let flushes: Vec<FaultWindow> = faults.iter().filter(|cell| is_of(cell, &REBUILD)).map(flush_for).collect();

@@ -1,8 +1,8 @@
 //! Runs the defects and their clean controls, and weighs what they say.
 //!
-//! In: lines of the table, the two programs. Out: a [`Matrix`] of this session alone. Controls come first and are shared by all defects of their
-//! scenario. Short runs go several at once; those whose harm is a time have the machine for themselves.
+//! In: lines of the table, the two programs. Out: a [`Matrix`] of this session alone. Controls are shared by all defects of their scenario. Short runs go several at once; those whose harm is a time have the machine for themselves.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,6 +16,7 @@ use super::jobs::do_all;
 use super::judging::{self, is_sound};
 use super::matrix::{Control, Matrix, Row, Run, Session, Trial, Verdict, cells};
 use super::{child, reading};
+use crate::catalog::{self, Plan};
 use crate::launch::Runner;
 use crate::progress::put;
 use crate::series::now;
@@ -44,6 +45,16 @@ struct Task {
     slot: u32,
 }
 
+impl Task {
+    /// About how long it takes, ms: its load, and a millisecond for each order to be drained, read back and judged.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate that orders the runs")]
+    fn work_ms(&self) -> u64 {
+        let plan = if self.length == Length::Short { Plan::Short } else { Plan::Whole };
+        let scenario = catalog::find(self.scenario).map(|entry| plan.of(entry, Seed(1)));
+        scenario.map_or(0, |scenario| scenario.load_ms() + scenario.expected_orders() as u64)
+    }
+}
+
 /// SHA-256 of both programs.
 struct Programs {
     clean: String,
@@ -61,7 +72,9 @@ impl Bench<'_> {
     pub(super) fn test(&self, chosen: &[&'static Expectation], mistakes: &BTreeMap<String, String>) -> Result<Matrix, String> {
         let hash = |program: &Path| files::sha256(program).map_err(|error| error.to_string());
         let programs = Programs { clean: hash(&self.clean)?, twin: hash(&self.twin)? };
-        let tasks = self.tasks(chosen);
+        let mut tasks = self.tasks(chosen);
+        // The longest first, so that it is not still going when all others are done.
+        tasks.sort_by_cached_key(|task| Reverse(task.work_ms()));
         let counter = Counter { done: AtomicUsize::new(0), of: tasks.len() };
         let (short, whole): (Vec<Task>, Vec<Task>) = tasks.into_iter().partition(|task| task.length == Length::Short);
         let act = |task: Task| (task, self.attempt(task, &programs, &counter));
