@@ -1,5 +1,5 @@
 //! Service level: the p99 of the response time of `create_order`, accepted and refused as sold out apart, in the baseline phase and
-//! outside the spans of faults and of the recoveries from them. An order counts by the time from due to answer: it is left out if any of
+//! outside the spans of faults and of the recoveries from them, unless the scenario promises that no buyer notices its faults. An order counts by the time from due to answer: it is left out if any of
 //! that was disturbed.
 //!
 //! An order that timed out counts among the accepted ones with the time that its client waited: it took that long at least, and
@@ -59,15 +59,18 @@ fn examine(case: &Case<'_>) -> Examination {
     Examination::new(looked_at, verdict)
 }
 
-/// Sorted response times in ns of `create_order` with one of the outcomes, in the baseline phase.
+/// Sorted response times in ns of `create_order` with one of the outcomes: in the baseline phase, and where that is promised during faults and
+/// behind them as well.
 fn response_times(case: &Case<'_>, outcomes: &[Outcome]) -> Vec<u64> {
-    let disturbed = disturbed(case.faults());
+    let always = case.evidence.scenario().promises.orders_undisturbed;
+    let disturbed = if always { Vec::new() } else { disturbed(case.faults()) };
     let calm = |op: &Operation| {
         let ends = op.answered.unwrap_or(op.sent);
         !disturbed.iter().any(|(from, to)| op.due <= *to && ends >= *from)
     };
     let creates = case.evidence.history.arrivals_of(Function::CreateOrder);
-    let judged = creates.filter(|op| op.phase == Phase::Baseline && outcomes.contains(&op.outcome) && calm(op));
+    let promised = |phase| phase == Phase::Baseline || (always && matches!(phase, Phase::Fault | Phase::Recovery));
+    let judged = creates.filter(|op| promised(op.phase) && outcomes.contains(&op.outcome) && calm(op));
     sorted(judged.filter_map(|op| Some(op.answered?.since(op.due))))
 }
 

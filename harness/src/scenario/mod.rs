@@ -133,6 +133,9 @@ impl Default for Limits {
 pub struct Promises {
     /// p99 of the response time of `create_order`, accepted and refused apart, in the baseline phase.
     pub latency_p99_budget_ms: f64,
+    /// Whether that is promised while faults last and behind them as well: they are none of the buyers' business.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub orders_undisturbed: bool,
     /// Longest age of a sold-out answer that the service gives from memory.
     pub staleness_ms: u64,
     /// Age below which the resolver leaves a lock alone.
@@ -159,6 +162,7 @@ impl Default for Promises {
     fn default() -> Self {
         Self {
             latency_p99_budget_ms: 10.0,
+            orders_undisturbed: false,
             staleness_ms: 1_000,
             resolver_grace_ms: 2_000,
             worker_poll_max_ms: 500,

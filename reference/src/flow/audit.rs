@@ -12,10 +12,12 @@ use crate::clock;
 use crate::domain::Item;
 use crate::ledger::{AuditRequest, Audited, Comparison, EpochState, LedgerCheck, LedgerError, Look, Sight};
 use crate::metrics::Finding;
-use crate::stock::{Installer, Probe, StockError};
+use crate::stock::{Installer, Probe};
 
 /// Longest look at Redis. The item's orders wait for it.
 const LOOK_MAX: Duration = Duration::from_millis(500);
+/// Longest round trip to Redis at which orders are made to wait for a look: one that takes longer is left for later.
+const ROUND_TRIP_MAX: Duration = Duration::from_millis(50);
 /// Locks of one item beyond which it is too busy to be audited.
 const LOCKS_MAX: u32 = 20_000;
 
@@ -55,7 +57,7 @@ impl Flow {
     /// could not be compared with its rows.
     pub async fn audit(&self, item: Item, correct: bool) -> Result<AuditReport, Refusal> {
         let started = clock::now();
-        let installer = self.stock.installer().await;
+        let installer = self.prompt_installer(item).await;
         let incarnation = installer.as_ref().map(|installer| installer.incarnation().to_owned()).unwrap_or_default();
         let (slot, look) = look(item, installer);
         let audited = match self.ledger.audit(AuditRequest { item, look, incarnation, correct }).await {
@@ -78,6 +80,18 @@ impl Flow {
         self.metrics.count("audit", report.word());
         self.metrics.time("audit", started);
         Ok(report)
+    }
+
+    /// A connection over which Redis answers soon enough for the orders of the item to wait for it.
+    async fn prompt_installer(&self, item: Item) -> Result<Installer, String> {
+        let installer = self.stock.installer().await.map_err(|error| error.to_string())?;
+        let asked = clock::now();
+        installer.probe_epoch(item).await.map_err(|error| error.to_string())?;
+        let took = clock::now().duration_since(asked);
+        if took > ROUND_TRIP_MAX {
+            return Err(format!("Redis took {} ms to answer, and orders would wait for it", took.as_millis()));
+        }
+        Ok(installer)
     }
 
     /// Installs the counter of an epoch that was opened.
@@ -153,10 +167,10 @@ fn tell_finding(item: Item, finding: Finding, comparison: &Comparison) {
 /// The connection that looks, and that installs afterwards: both must go to one process.
 type Slot = Arc<Mutex<Option<Installer>>>;
 
-fn look(item: Item, installer: Result<Installer, StockError>) -> (Slot, Look) {
+fn look(item: Item, installer: Result<Installer, String>) -> (Slot, Look) {
     let (installer, unreachable) = match installer {
         Ok(installer) => (Some(installer), String::new()),
-        Err(error) => (None, error.to_string()),
+        Err(why) => (None, why),
     };
     let slot: Slot = Arc::new(Mutex::new(installer));
     let inside = Arc::clone(&slot);

@@ -10,15 +10,21 @@ use super::unit::Unit;
 use super::{Ledger, LedgerError, Mode, RebuildRequest, Rebuilt, rows};
 
 impl Ledger {
-    /// Opens a new epoch of each item behind the exclusive locks of all. One whose mode is not REDIS any more is left out as superseded: what
-    /// the others need beside is done alone.
+    /// Opens a new epoch of each item behind the exclusive locks of all. One that somebody has locked is left out, so that the others do not wait
+    /// for it, and so is one whose mode is not REDIS any more: what it needs beside is done alone.
     ///
     /// # Errors
     /// `Failed`: certainly nothing was done. `Unknown`: install nothing and start again with a fresh look.
     pub async fn rebuild_together(&self, mut requests: Vec<RebuildRequest>) -> Result<Vec<(RebuildRequest, Rebuilt)>, LedgerError> {
         // The order of all who lock several.
         requests.sort_unstable_by_key(|request| request.item);
-        self.work(RebuildTogether { requests }).await
+        // An item that is named twice would have its epoch installed twice.
+        requests.dedup_by_key(|request| request.item);
+        self.work(RebuildTogether { requests }).await.inspect_err(|error| {
+            if let LedgerError::Unknown { why, .. } = error {
+                tracing::warn!(why, "nobody can say whether a rebuild was committed");
+            }
+        })
     }
 }
 
@@ -33,11 +39,13 @@ impl Unit for RebuildTogether {
     type Output = Vec<(RebuildRequest, Rebuilt)>;
 
     async fn run(&self, connection: &mut Connection) -> Result<Self::Output, Failure> {
-        let locked = connection.begin(&packet(&self.requests, |request| lock_of(request.item))).await?;
+        // An item has one row of it as long as it has one shard, so that one is locked or not.
+        let free = |request: &RebuildRequest| format!("{} SKIP LOCKED", lock_of(request.item));
+        let locked = connection.begin(&packet(&self.requests, free)).await?;
         let (mut open, mut rebuilt) = (Vec::new(), Vec::new());
         for (at, request) in self.requests.iter().enumerate() {
             match locked.rows(at).first().map(rows::epoch_state).transpose()? {
-                None => rebuilt.push((request.clone(), Rebuilt::UnknownItem)),
+                None => {}
                 Some(current) if current.epoch == request.seen && current.mode == Mode::Redis => open.push(request.clone()),
                 Some(current) => rebuilt.push((request.clone(), Rebuilt::Superseded { current })),
             }

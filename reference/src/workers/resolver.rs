@@ -13,7 +13,7 @@ use futures_util::stream;
 
 use super::{Round, WorkerSettings};
 use crate::clock;
-use crate::domain::Item;
+use crate::domain::{Epoch, Item};
 use crate::flow::{Flow, Refusal};
 use crate::ledger::{EpochState, Mode};
 use crate::metrics::{ItemReading, SweepReading};
@@ -108,6 +108,8 @@ struct Look {
     ready: bool,
     /// Whether its counter has to be rebuilt, or waited for.
     cold: Cold,
+    /// Its old locks, if it can admit.
+    old: Option<Probe>,
     result: Result<u64, Refusal>,
 }
 
@@ -121,68 +123,93 @@ impl Look {
     }
 }
 
-/// Looks at each item, in their order, so that the same items are listed each time; then sees to the counters that need it, many at once where
-/// Redis lost many. One that is under way is waited for, not repeated.
+/// Looks at each item, in their order, so that the same items are listed each time; then sees to the counters that need it, because nobody can buy
+/// what has none; then settles old locks, which may take long.
 async fn look_after_page(flow: &Flow, settings: &WorkerSettings, items: &[(Item, EpochState)]) -> Vec<Look> {
-    let looks = stream::iter(items.to_vec()).map(|(item, state)| look_after(flow, settings, item, state));
+    let looks = stream::iter(items.to_vec()).map(|(item, state)| look_at(flow, settings, item, state));
     let mut looks: Vec<Look> = looks.buffered(AT_ONCE).collect().await;
-    let lost = looks.iter().filter(|look| look.cold == Cold::Lost);
-    let lost: Vec<_> =
-        lost.map(|Look { reading, .. }| (reading.item, EpochState { epoch: reading.epoch, mode: reading.mode })).collect();
+    make_ready(flow, &mut looks).await;
+    stream::iter(looks).map(|look| settle_old(flow, settings, look)).buffered(AT_ONCE).collect().await
+}
+
+/// Looks at the counter of one item. Where Redis has no part, there is nothing to see.
+async fn look_at(flow: &Flow, settings: &WorkerSettings, item: Item, state: EpochState) -> Look {
+    let (epoch, mode) = (state.epoch, state.mode);
+    let reading = ItemReading { item, epoch, mode, locks: 0, overdue: Duration::ZERO, not_ready: Duration::ZERO };
+    let mut look = Look { reading, ready: true, cold: Cold::No, old: None, result: Ok(0) };
+    if matches!(mode, Mode::Db | Mode::Closed) {
+        return look;
+    }
+    match flow.stock().probe(item, settings.resolver_grace, Some(LOCKS_MAX), &[]).await {
+        Err(error) => (look.ready, look.result) = (false, Err(error.into())),
+        Ok(probe) => {
+            look.note(&probe);
+            look.reading.overdue = look.reading.overdue.saturating_sub(settings.resolver_grace);
+            look.cold = temperature(&probe, epoch);
+            look.ready = look.cold == Cold::No;
+            // The locks of a counter that is rebuilt are void.
+            look.old = look.ready.then_some(probe);
+        }
+    }
+    look
+}
+
+fn temperature(probe: &Probe, epoch: Epoch) -> Cold {
+    match probe.unready {
+        Some(_) => Cold::Lost,
+        None if probe.epoch == epoch => Cold::No,
+        None => Cold::Moved,
+    }
+}
+
+/// Sees to the counters that cannot admit, many at once where Redis lost many. A rebuild that is under way is waited for, not repeated.
+async fn make_ready(flow: &Flow, looks: &mut [Look]) {
+    let lost = looks.iter().filter(|look| look.cold == Cold::Lost).map(|look| &look.reading);
+    let lost: Vec<_> = lost.map(|reading| (reading.item, EpochState { epoch: reading.epoch, mode: reading.mode })).collect();
     let rebuilt = flow.rebuild_together(&lost, "resolver").await;
     let cold: Vec<Item> = looks.iter().filter(|look| look.cold != Cold::No).map(|look| look.reading.item).collect();
-    let made_ready = |item| {
+    let alone = |item| {
         let is_done = rebuilt.contains(&item);
         async move { if is_done { Ok(()) } else { flow.ensure_ready(item, "resolver").await } }
     };
-    let ended: Vec<_> = stream::iter(cold).map(made_ready).buffered(AT_ONCE).collect().await;
+    let ended: Vec<_> = stream::iter(cold).map(alone).buffered(AT_ONCE).collect().await;
     for (look, ended) in looks.iter_mut().filter(|look| look.cold != Cold::No).zip(ended) {
         match ended {
             Ok(()) => look.ready = true,
             Err(refusal) => look.result = Err(refusal),
         }
     }
-    looks
 }
 
-/// Looks at the counter of one item and settles its old locks. Where Redis has no part, there is nothing to see to.
-async fn look_after(flow: &Flow, settings: &WorkerSettings, item: Item, state: EpochState) -> Look {
-    let (epoch, mode) = (state.epoch, state.mode);
-    let reading = ItemReading { item, epoch, mode, locks: 0, overdue: Duration::ZERO, not_ready: Duration::ZERO };
-    let mut look = Look { reading, ready: true, cold: Cold::No, result: Ok(0) };
-    if matches!(mode, Mode::Db | Mode::Closed) {
-        return look;
+/// Settles the old locks of one item, as far as one round goes.
+async fn settle_old(flow: &Flow, settings: &WorkerSettings, mut look: Look) -> Look {
+    if let Some(old) = look.old.take() {
+        look.result = settle_all(flow, settings, &mut look, old).await;
+        flow.metrics().count_many("resolver", "settled", *look.result.as_ref().unwrap_or(&0));
     }
-    let result = settle_old(flow, settings, state, &mut look).await;
-    look.result = result;
-    look.reading.overdue = look.reading.overdue.saturating_sub(settings.resolver_grace);
-    flow.metrics().count_many("resolver", "settled", *look.result.as_ref().unwrap_or(&0));
     look
 }
 
-async fn settle_old(flow: &Flow, settings: &WorkerSettings, state: EpochState, look: &mut Look) -> Result<u64, Refusal> {
-    let item = look.reading.item;
+async fn settle_all(flow: &Flow, settings: &WorkerSettings, look: &mut Look, mut old: Probe) -> Result<u64, Refusal> {
+    let (item, epoch) = (look.reading.item, look.reading.epoch);
     let mut settled = 0;
-    for pass in 0..PASSES_MAX {
-        look.ready = false;
-        let probe = flow.stock().probe(item, settings.resolver_grace, Some(LOCKS_MAX), &[]).await?;
-        if pass == 0 {
-            look.note(&probe);
-        }
-        if probe.unready.is_some() || probe.epoch != state.epoch {
-            // Its locks are void with the rebuild.
-            look.cold = if probe.unready.is_some() { Cold::Lost } else { Cold::Moved };
-            return Ok(settled);
-        }
-        look.ready = true;
+    for _ in 0..PASSES_MAX {
         #[cfg(feature = "defects")]
         if crate::defects::planted(crate::defects::Defect::CrashLeavesLock) {
             return Ok(settled);
         }
-        settled += flow.settle(item, probe.epoch, &probe.locks).await?;
-        if probe.locks.len() < LOCKS_MAX as usize {
+        settled += flow.settle(item, epoch, &old.locks).await?;
+        if old.locks.len() < LOCKS_MAX as usize {
             break;
         }
+        look.ready = false;
+        old = flow.stock().probe(item, settings.resolver_grace, Some(LOCKS_MAX), &[]).await?;
+        if temperature(&old, epoch) != Cold::No {
+            flow.ensure_ready(item, "resolver").await?;
+            look.ready = true;
+            break;
+        }
+        look.ready = true;
     }
     Ok(settled)
 }

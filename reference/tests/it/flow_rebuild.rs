@@ -9,7 +9,7 @@ use reference::ledger::Mode;
 use reference::stock::PreDeduct;
 
 use crate::flow_bench::{FlowBench, Workers, request};
-use crate::ledger_bench::id;
+use crate::ledger_bench::{execute, id};
 use crate::stock_fixture::{Fixture, OwnRedis, until};
 
 /// Orders one unit at a time until nothing is left; the orders made.
@@ -200,6 +200,31 @@ async fn many_items_that_redis_lost_are_rebuilt_together_and_those_that_somebody
 }
 
 #[tokio::test]
+async fn an_item_that_somebody_has_locked_keeps_no_other_from_its_rebuild() {
+    let bench = FlowBench::on_own_redis().await;
+    let mut items = Vec::new();
+    for _ in 0..10 {
+        items.push(bench.item(5).await);
+    }
+    let mut seen = Vec::new();
+    for item in &items {
+        seen.push((*item, bench.balance(*item).await.epoch));
+    }
+    let () = bench.redis.raw("FLUSHALL").await;
+    let mut holder = bench.sql.connect().await;
+    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} LOCK IN SHARE MODE", items[3].sku))
+        .await;
+    let done = bench.flow.rebuild_together(&seen, "test").await;
+    assert!(done.len() == 9 && !done.contains(&items[3]), "{done:?}");
+    assert_eq!(bench.balance(items[3]).await.epoch, seen[3].1);
+    execute(&mut holder, "ROLLBACK").await;
+    // Named twice, it is installed once.
+    let twice: Vec<_> = std::iter::repeat_n(seen[3], 8).collect();
+    assert_eq!(bench.flow.rebuild_together(&twice, "test").await.len(), 1);
+    assert_eq!((bench.left(items[3]).await, bench.balance(items[3]).await.epoch.epoch), (5, Epoch(seen[3].1.epoch.0 + 1)));
+}
+
+#[tokio::test]
 async fn few_items_and_items_that_mysql_guards_are_not_rebuilt_together() {
     let bench = FlowBench::on_own_redis().await;
     let mut seen = Vec::new();
@@ -221,10 +246,12 @@ async fn the_workers_bring_back_everything_that_a_flush_took() {
         items.push(bench.item(5).await);
     }
     let () = bench.redis.raw("FLUSHALL").await;
+    let opening = bench.balance(items[0]).await.epoch.epoch;
     let workers = Workers::start(&bench.flow, Duration::from_secs(10));
     for item in items {
         until("its counter stands", async || bench.probe(item).await.unready.is_none()).await;
         assert_eq!(bench.left(item).await, 5);
+        assert_eq!(bench.balance(item).await.epoch.epoch, Epoch(opening.0 + 1), "rebuilt once");
     }
     workers.stop().await;
 }

@@ -8,8 +8,8 @@ use harness::seed::Seed;
 use super::stage::{Stage, window};
 
 pub(super) fn plan(seed: Seed) -> Scenario {
-    let late = Fault::Latency { store: Store::Redis, latency_ms: 20, jitter_ms: 10 };
-    let stage = Stage::broken_by("cart_contention", window(late, Target::Api(1), 3_000));
+    let late = Fault::Latency { store: Store::Redis, latency_ms: 40, jitter_ms: 20 };
+    let stage = Stage::broken_by("cart_contention", window(late, Target::Api(1), 6_000));
     let carts = Carts { share: 0.9, items_max: 4, named_twice: 0.2 };
     // Sold out on the way, each item at another moment, and a little of each comes back all the time: most carts are refused for one of their
     // items, which the next attempt may get.

@@ -50,6 +50,7 @@ mod two_reconcilers;
 mod two_stores;
 mod user_limit;
 mod worker_kill;
+mod worker_redis_slow;
 
 use harness::scenario::Scenario;
 use harness::seed::Seed;
@@ -198,6 +199,12 @@ pub const CATALOG: &[Entry] = &[
         shows: "requests reach Redis long after their clients gave up",
         promises: WITHIN_5_S,
         plan: late_pre_deduct::plan,
+    },
+    Entry {
+        name: "worker_redis_slow",
+        shows: "Redis is late for the workers alone",
+        promises: "every request answered within the budget, also meanwhile; backlog and locks back in the band of the baseline 5 s after the last heal",
+        plan: worker_redis_slow::plan,
     },
     Entry { name: "redis_latency", shows: "every reply of Redis is late", promises: WITHIN_5_S, plan: redis_latency::plan },
     Entry {

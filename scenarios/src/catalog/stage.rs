@@ -43,6 +43,8 @@ pub(super) struct Stage {
     pub(super) mix: Mix,
     /// Service processes.
     pub(super) processes: Processes,
+    /// Load behind the warm-up if nothing breaks, ms.
+    pub(super) quiet_ms: u64,
     /// What breaks.
     pub(super) faults: Vec<FaultWindow>,
     /// What the judge may assume.
@@ -75,6 +77,7 @@ impl Stage {
                 operator: Operator { restocks: 2, cuts: 1, holds: 1, units_max: 20 },
             },
             processes: Processes { api: 2, worker: 2 },
+            quiet_ms: QUIET_MS,
             faults: Vec::new(),
             promises: Promises::default(),
         }
@@ -103,7 +106,7 @@ impl Stage {
 
     fn stretches(&self) -> Vec<LoadStretch> {
         let seen_until = |window: &FaultWindow| window.latest_end_ms() + window.recovery_ms.unwrap_or(RECOVERY_MS) + SEEN_MS;
-        let end = self.faults.iter().map(seen_until).max().unwrap_or(WARM_UP_MS + QUIET_MS);
+        let end = self.faults.iter().map(seen_until).max().unwrap_or(WARM_UP_MS + self.quiet_ms);
         let stretch =
             |name: &str, phase, duration_ms| LoadStretch { name: name.to_owned(), phase, duration_ms, rate_per_s: self.rate_per_s };
         vec![stretch("warm-up", Phase::Warmup, WARM_UP_MS), stretch("sale", Phase::Baseline, end - WARM_UP_MS)]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub enum Length {
     /// `chaos run --short`: what is right.
     Short,
-    /// The whole scenario with nothing beside it: how fast it is, and how soon it is itself again.
+    /// The whole scenario with nothing beside it: how fast it is, how soon it is itself again, and what is only seen after a while.
     Whole,
 }
 
@@ -90,7 +90,7 @@ pub const TABLE: &[Expectation] = &[
     line("writes_before_checks", "duplicate_requests", &[FALSE_SOLD_OUT, EQUAL, AUDITS, DRAIN]),
     line("keys_scan", "hot_keys", &[LATENCY]).whole(),
     line("cart_rollback_per_item", "cart_contention", &[CARTS, EQUAL, AUDITS]),
-    line("deadlock_retry_repeats_half", "ledger_behind", &[LEDGER, EQUAL, CARTS]),
+    line("deadlock_retry_repeats_half", "slow_network", &[LEDGER, EQUAL, CARTS]),
     line("sold_out_before_record", "duplicate_requests", &[ONCE, FALSE_SOLD_OUT, LOCKS]),
     line("delta_without_marker", "delta_reply_lost", &[EQUAL, AUDITS]),
     line("stale_redis_trusted", "redis_stale_restore", &[OVERSELL, EPOCH, EQUAL]),
@@ -114,10 +114,10 @@ pub const TABLE: &[Expectation] = &[
     line("redelivery_is_an_error", "deduct_worker_crash", &[OUTBOX, LOCKS]),
     line("no_dead_letter", "bad_message", &[OUTBOX, LOCKS]),
     line("cursor_polling", "forgotten_deduct", &[OUTBOX]),
-    line("redis_call_under_row_lock", "redis_latency", &[LATENCY, RECOVERS]).whole(),
+    line("redis_call_under_row_lock", "worker_redis_slow", &[LATENCY, RECOVERS]).whole(),
     line("one_ledger_row_per_item", "expiry_race", &[OUTBOX, TRANSITIONS]),
     line("restock_redis_first", "restock_refused", &[OVERSELL, EQUAL]),
-    line("alert_on_ratio", "cancel_then_sell", &[ALERTS]),
+    line("alert_on_ratio", "cancel_then_sell", &[ALERTS]).whole(),
     line("no_session_timeout", "forgotten_deduct", &[OUTBOX, LOCKS]),
     line("same_epoch_installed_twice", "redis_data_loss", &[OVERSELL, EPOCH]),
     line("epoch_checked_without_lock", "slow_rebuilds", &[OVERSELL]),

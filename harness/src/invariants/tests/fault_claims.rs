@@ -249,6 +249,9 @@ fn orders_that_a_fault_or_a_recovery_touched_are_not_judged_for_latency() {
     });
     let calm = judged(&evidence, "latency_within_budget");
     assert!(calm.verdict.is_held(), "{calm:#?}");
+    let mut promised = evidence.clone();
+    promised.plan.scenario.promises.orders_undisturbed = true;
+    assert!(judged(&promised, "latency_within_budget").verdict.is_violated(), "unless no buyer is to notice the fault");
     evidence.history.faults.clear();
     assert!(judged(&evidence, "latency_within_budget").verdict.is_violated(), "without the fault the timeouts count");
 }
