@@ -1,6 +1,6 @@
 //! Service level: the p99 of the response time of `create_order`, accepted and refused as sold out apart, in the baseline phase and
-//! outside the spans of faults and of the recoveries from them, unless the scenario promises that no buyer notices its faults. An order counts by the time from due to answer: it is left out if any of
-//! that was disturbed.
+//! outside the spans of faults and of the recoveries from them, unless the scenario promises that no buyer notices its faults. An order
+//! counts by the time from due to answer: it is left out if any of that was disturbed.
 //!
 //! An order that timed out counts among the accepted ones with the time that its client waited: it took that long at least, and
 //! leaving it out would make a service faster the fewer it answers.

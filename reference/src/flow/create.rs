@@ -21,6 +21,8 @@ const TRIES: u32 = 4;
 /// Pauses between two looks for the order of a twin, ms. Together they are longer than its transaction takes on a busy machine, and each is a
 /// wait that the answer may be late by, so they grow slowly.
 const LOOKS_MS: [u64; 11] = [0, 1, 2, 2, 2, 2, 3, 3, 4, 5, 6];
+/// The looks and their pauses take no longer than this: MySQL may be slow, or away, and the seat is taken meanwhile.
+const LOOKS_MAX: Duration = Duration::from_millis(100);
 
 /// An order that was committed just now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,14 +196,19 @@ impl Flow {
     /// The order, if the attempt that made its reservation commits it within some 30 ms. To write it as well would cost that attempt's whole
     /// batch a rollback. One that died leaves it to this attempt.
     async fn order_of_twin(&self, request: &OrderRequest) -> Option<StoredOrder> {
-        for pause in LOOKS_MS {
-            tokio::time::sleep(Duration::from_millis(pause)).await;
-            // An error says nothing about the order: its transaction will meet it again.
-            if let Ok(Some(stored)) = self.ledger.order(request.order()).await {
-                return Some(stored);
+        let looks = async {
+            for pause in LOOKS_MS {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                match self.ledger.order(request.order()).await {
+                    Ok(None) => {}
+                    Ok(stored) => return stored,
+                    // Nothing is known of the order: its transaction will meet it, or the error, again.
+                    Err(_) => return None,
+                }
             }
-        }
-        None
+            None
+        };
+        tokio::time::timeout(LOOKS_MAX, looks).await.unwrap_or_default()
     }
 
     /// Confirms the locks of an order whose balances have moved, without keeping its answer waiting. One that is lost is the resolver's.

@@ -13,9 +13,9 @@ use crate::clock::{self, Deadline};
 #[cfg(feature = "defects")]
 use crate::defects::{Defect, planted};
 use crate::domain::{Epoch, Item};
-use crate::ledger::{EpochState, Mode, RebuildRequest, Rebuilt};
+use crate::ledger::{EpochState, Mode, Opened, RebuildRequest, Rebuilt};
 use crate::metrics::Finding;
-use crate::stock::{Installed, Installer, StockError};
+use crate::stock::{Installed, Installer, Probe, StockError};
 
 /// A rebuild that was overtaken waits this long for the winner's install.
 const INSTALL_WAIT: Duration = Duration::from_millis(200);
@@ -93,7 +93,7 @@ impl Flow {
     /// Rebuilds what Redis lost of `items`, each with the state in which it was seen, many in one transaction. Returns those that are done. It is
     /// a shortcut: whatever stands in its way, or is not many, is left to [`Flow::ensure_ready`].
     ///
-    /// Others who rebuild one of them meanwhile are told from by its epoch, as those of another process.
+    /// It does not share a rebuild that is under way in this process: as with another process, the epoch of the row decides who is first.
     pub async fn rebuild_together(&self, items: &[(Item, EpochState)], reason: &'static str) -> HashSet<Item> {
         let kept: Vec<_> = items.iter().filter(|(_, state)| state.mode == Mode::Redis).copied().collect();
         if kept.len() < TOGETHER_MIN {
@@ -119,23 +119,22 @@ impl Flow {
     async fn rebuild_group(&self, group: Vec<(Item, EpochState)>, reason: &'static str) -> Result<Vec<Item>, Refusal> {
         let started = clock::now();
         let installer = self.stock.installer().await?;
-        let in_redis = try_join_all(group.iter().copied().map(|(item, _)| installer.probe_epoch(item))).await?;
+        // Looked at again over this connection: a counter that is there by now keeps its reservations.
+        let probes = try_join_all(group.iter().map(|(item, _)| installer.look(*item, 0, &[]))).await?;
         let incarnation = installer.incarnation();
-        let request = |((item, state), in_redis): ((Item, EpochState), Epoch)| RebuildRequest {
-            item,
-            seen: state.epoch,
-            in_redis,
-            mode: None,
-            incarnation: incarnation.to_owned(),
-            reason,
+        let request = |((item, state), probe): ((Item, EpochState), Probe)| {
+            let is_back = probe.unready.is_none() && probe.epoch == state.epoch;
+            let incarnation = incarnation.to_owned();
+            (!is_back).then_some(RebuildRequest { item, seen: state.epoch, in_redis: probe.epoch, mode: None, incarnation, reason })
         };
-        let requests = group.into_iter().zip(in_redis).map(request).collect();
+        let requests: Vec<RebuildRequest> = group.into_iter().zip(probes).filter_map(request).collect();
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
         let (mut closed, mut counters) = (Vec::new(), Vec::new());
-        for (request, rebuilt) in self.ledger.rebuild_together(requests).await? {
-            if let Rebuilt::Committed { epoch, base, mode } = rebuilt {
-                self.tell_base(base);
-                if mode == Mode::Redis { counters.push((request.item, epoch, base)) } else { closed.push(request.item) }
-            }
+        for Opened { item, epoch, base, mode } in self.ledger.rebuild_together(requests).await? {
+            self.tell_base(base);
+            if mode == Mode::Redis { counters.push((item, epoch, base)) } else { closed.push(item) }
         }
         let replies = installer.install_each(&counters).await;
         let installed =

@@ -45,6 +45,7 @@ pub use epoch::{Balance, Degraded, EpochState, Mode, RebuildRequest, Rebuilt, Re
 pub use error::LedgerError;
 pub use message::{DeadMessage, DeductBatch, DeltaEvent, OutboxDepth, Settled};
 pub use order_record::{Admission, Changed, NewOrder, Paid, Sale, StoredOrder, Undo, Written};
+pub use rebuild_together::Opened;
 pub use seat::Seat;
 pub use settings::LedgerSettings;
 pub use stock_change::{ChangeStop, StockChanged};

@@ -1,13 +1,27 @@
 //! Rebuilds of several items in one transaction: what Redis lost at once comes back with few round trips and one fsync for many items.
 //!
-//! In: requests that keep the mode REDIS. Out: what became of each; all of them are committed, or none. Each item has the statements that it has
-//! alone (`rebuild`), and its own fence: one that somebody else rebuilt is left out, and the others go on.
+//! In: requests that keep the mode REDIS. Out: the items whose epoch was opened; all of them are committed, or none. Each has the statements that
+//! it has alone (`rebuild`), and its own fence: one that somebody else rebuilt, or has locked, is left out.
 
 use super::connection::Connection;
 use super::failure::Failure;
 use super::rebuild::{base_of, lock_of, open_epoch, tell_closed};
 use super::unit::Unit;
-use super::{Ledger, LedgerError, Mode, RebuildRequest, Rebuilt, rows};
+use super::{EpochState, Ledger, LedgerError, Mode, RebuildRequest, rows};
+use crate::domain::{Epoch, Item};
+
+/// An epoch that was opened, and what it begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    /// The item.
+    pub item: Item,
+    /// Its new epoch.
+    pub epoch: Epoch,
+    /// Units available.
+    pub base: i64,
+    /// REDIS, or CLOSED where `base` is below 0: then nothing is to be installed.
+    pub mode: Mode,
+}
 
 impl Ledger {
     /// Opens a new epoch of each item behind the exclusive locks of all. One that somebody has locked is left out, so that the others do not wait
@@ -15,7 +29,7 @@ impl Ledger {
     ///
     /// # Errors
     /// `Failed`: certainly nothing was done. `Unknown`: install nothing and start again with a fresh look.
-    pub async fn rebuild_together(&self, mut requests: Vec<RebuildRequest>) -> Result<Vec<(RebuildRequest, Rebuilt)>, LedgerError> {
+    pub async fn rebuild_together(&self, mut requests: Vec<RebuildRequest>) -> Result<Vec<Opened>, LedgerError> {
         // The order of all who lock several.
         requests.sort_unstable_by_key(|request| request.item);
         // An item that is named twice would have its epoch installed twice.
@@ -36,43 +50,46 @@ impl Unit for RebuildTogether {
     const ACT: &'static str = "rebuild items together";
     // As for one item.
     const REPEATABLE: bool = false;
-    type Output = Vec<(RebuildRequest, Rebuilt)>;
+    type Output = Vec<Opened>;
 
     async fn run(&self, connection: &mut Connection) -> Result<Self::Output, Failure> {
         // An item has one row of it as long as it has one shard, so that one is locked or not.
         let free = |request: &RebuildRequest| format!("{} SKIP LOCKED", lock_of(request.item));
-        let locked = connection.begin(&packet(&self.requests, free)).await?;
-        let (mut open, mut rebuilt) = (Vec::new(), Vec::new());
+        let locked = connection.begin(&packet(self.requests.iter().map(free))).await?;
+        let mut held = Vec::new();
         for (at, request) in self.requests.iter().enumerate() {
-            match locked.rows(at).first().map(rows::epoch_state).transpose()? {
-                None => {}
-                Some(current) if current.epoch == request.seen && current.mode == Mode::Redis => open.push(request.clone()),
-                Some(current) => rebuilt.push((request.clone(), Rebuilt::Superseded { current })),
+            let current = locked.rows(at).first().map(rows::epoch_state).transpose()?;
+            if current == Some(EpochState { epoch: request.seen, mode: Mode::Redis }) {
+                held.push(request);
             }
         }
-        if open.is_empty() {
+        if held.is_empty() {
             connection.rollback().await?;
-            return Ok(rebuilt);
+            return Ok(Vec::new());
         }
-        let bases = connection.query(packet(&open, |request| base_of(request.item))).await?;
-        let mut updates = Vec::with_capacity(open.len());
-        for (at, request) in open.into_iter().enumerate() {
-            let row =
-                bases.rows(at).first().ok_or_else(|| Failure::Broken { why: "an item has an epoch and no balance".into() })?;
-            let (epoch, base) = (request.next_epoch(), rows::int(row, "base")?);
+        let bases = connection.query(packet(held.iter().map(|request| base_of(request.item)))).await?;
+        let (mut opened, mut updates) = (Vec::new(), Vec::new());
+        for (at, request) in held.into_iter().enumerate() {
+            // One without a balance fails alone, with its own words.
+            let Some(row) = bases.rows(at).first() else { continue };
+            let (item, epoch, base) = (request.item, request.next_epoch(), rows::int(row, "base")?);
             let mode = if base < 0 { Mode::Closed } else { Mode::Redis };
             if base < 0 {
-                tell_closed(request.item, base);
+                tell_closed(item, base);
             }
-            updates.push(open_epoch(&request, epoch, mode, base));
-            rebuilt.push((request, Rebuilt::Committed { epoch, base, mode }));
+            updates.push(open_epoch(request, epoch, mode, base));
+            opened.push(Opened { item, epoch, base, mode });
         }
-        connection.query(updates.join("; ")).await?;
+        if opened.is_empty() {
+            connection.rollback().await?;
+            return Ok(opened);
+        }
+        connection.query(packet(updates.into_iter())).await?;
         connection.commit().await?;
-        Ok(rebuilt)
+        Ok(opened)
     }
 }
 
-fn packet(requests: &[RebuildRequest], statement: impl Fn(&RebuildRequest) -> String) -> String {
-    requests.iter().map(statement).collect::<Vec<_>>().join("; ")
+fn packet(statements: impl Iterator<Item = String>) -> String {
+    statements.collect::<Vec<_>>().join("; ")
 }

@@ -50,6 +50,6 @@ pub(super) async fn round(flow: &Flow, cursor: &Cursor) -> Result<Round, Refusal
             return flow.add_difference(item).await.map(|()| Round::Some);
         }
     }
-    flow.audit(item, true).await?;
+    flow.audit_in_passing(item).await?;
     Ok(Round::Some)
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use reference::domain::{Epoch, Item, OrderStatus};
 use reference::flow::{Created, Flow, Refusal};
-use reference::ledger::Mode;
+use reference::ledger::{EpochState, Mode};
 use reference::stock::PreDeduct;
 
 use crate::flow_bench::{FlowBench, Workers, request};
-use crate::ledger_bench::{execute, id};
+use crate::ledger_bench::{execute, hold_epoch, id};
 use crate::stock_fixture::{Fixture, OwnRedis, until};
 
 /// Orders one unit at a time until nothing is left; the orders made.
@@ -169,6 +169,24 @@ async fn each_mode_admits_in_its_own_way_and_a_closed_item_not_at_all() {
     assert_eq!((bench.live(item).await, bench.left(item).await), (5, 5));
 }
 
+/// Items of five units.
+async fn items(bench: &FlowBench, count: usize) -> Vec<Item> {
+    let mut items = Vec::new();
+    for _ in 0..count {
+        items.push(bench.item(5).await);
+    }
+    items
+}
+
+/// Each with the epoch that it is in.
+async fn seen(bench: &FlowBench, items: &[Item]) -> Vec<(Item, EpochState)> {
+    let mut seen = Vec::new();
+    for item in items {
+        seen.push((*item, bench.balance(*item).await.epoch));
+    }
+    seen
+}
+
 #[tokio::test]
 async fn many_items_that_redis_lost_are_rebuilt_together_and_those_that_somebody_rebuilt_meanwhile_are_left_alone() {
     let bench = FlowBench::on_own_redis().await;
@@ -179,21 +197,20 @@ async fn many_items_that_redis_lost_are_rebuilt_together_and_those_that_somebody
         items.push(item);
     }
     let () = bench.redis.raw("FLUSHALL").await;
-    let mut seen = Vec::new();
-    for item in &items {
-        seen.push((*item, bench.balance(*item).await.epoch));
-    }
+    let seen = seen(&bench, &items).await;
     bench.flow.ensure_ready(items[4], "test").await.unwrap();
     let before = bench.balance(items[4]).await.epoch;
     let done = bench.flow.rebuild_together(&seen, "test").await;
     assert_eq!(done.len(), 9);
     assert!(!done.contains(&items[4]));
     assert_eq!(bench.balance(items[4]).await.epoch, before);
-    for item in items {
-        assert_eq!(bench.left(item).await, 7);
-        bench.assert_in_balance(item, "after the rebuild").await;
+    for item in &items {
+        assert_eq!(bench.left(*item).await, 7);
+        bench.assert_in_balance(*item, "after the rebuild").await;
     }
     assert!(bench.flow.rebuild_together(&seen, "test").await.is_empty(), "an epoch that was seen before is rebuilt no more");
+    let now = self::seen(&bench, &items).await;
+    assert!(bench.flow.rebuild_together(&now, "test").await.is_empty(), "a counter that is there keeps its reservations");
     for (item, state) in &seen {
         assert_eq!(bench.balance(*item).await.epoch.epoch, Epoch(state.epoch.0 + 1));
     }
@@ -202,18 +219,11 @@ async fn many_items_that_redis_lost_are_rebuilt_together_and_those_that_somebody
 #[tokio::test]
 async fn an_item_that_somebody_has_locked_keeps_no_other_from_its_rebuild() {
     let bench = FlowBench::on_own_redis().await;
-    let mut items = Vec::new();
-    for _ in 0..10 {
-        items.push(bench.item(5).await);
-    }
-    let mut seen = Vec::new();
-    for item in &items {
-        seen.push((*item, bench.balance(*item).await.epoch));
-    }
+    let items = items(&bench, 10).await;
+    let seen = seen(&bench, &items).await;
     let () = bench.redis.raw("FLUSHALL").await;
     let mut holder = bench.sql.connect().await;
-    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} LOCK IN SHARE MODE", items[3].sku))
-        .await;
+    hold_epoch(&mut holder, items[3], "LOCK IN SHARE MODE").await;
     let done = bench.flow.rebuild_together(&seen, "test").await;
     assert!(done.len() == 9 && !done.contains(&items[3]), "{done:?}");
     assert_eq!(bench.balance(items[3]).await.epoch, seen[3].1);
@@ -227,11 +237,8 @@ async fn an_item_that_somebody_has_locked_keeps_no_other_from_its_rebuild() {
 #[tokio::test]
 async fn few_items_and_items_that_mysql_guards_are_not_rebuilt_together() {
     let bench = FlowBench::on_own_redis().await;
-    let mut seen = Vec::new();
-    for _ in 0..8 {
-        let item = bench.item(5).await;
-        seen.push((item, bench.balance(item).await.epoch));
-    }
+    let items = items(&bench, 8).await;
+    let mut seen = seen(&bench, &items).await;
     assert!(bench.flow.rebuild_together(&seen[..7], "test").await.is_empty());
     bench.flow.rebuild(seen[0].0, Some(Mode::Strict), "test").await.unwrap();
     seen[0].1 = bench.balance(seen[0].0).await.epoch;
@@ -241,10 +248,7 @@ async fn few_items_and_items_that_mysql_guards_are_not_rebuilt_together() {
 #[tokio::test]
 async fn the_workers_bring_back_everything_that_a_flush_took() {
     let bench = FlowBench::on_own_redis().await;
-    let mut items = Vec::new();
-    for _ in 0..40 {
-        items.push(bench.item(5).await);
-    }
+    let items = items(&bench, 40).await;
     let () = bench.redis.raw("FLUSHALL").await;
     let opening = bench.balance(items[0]).await.epoch.epoch;
     let workers = Workers::start(&bench.flow, Duration::from_secs(10));

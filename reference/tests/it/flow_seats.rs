@@ -13,7 +13,7 @@ use reference::metrics::Metrics;
 use tokio::task::JoinSet;
 
 use crate::flow_bench::{FlowBench, forgetful, request};
-use crate::ledger_bench::{execute, settings};
+use crate::ledger_bench::{execute, hold_epoch, settings};
 
 /// A process with so many seats.
 async fn process(bench: &FlowBench, seats: usize, flow: FlowSettings) -> Flow {
@@ -32,7 +32,7 @@ async fn an_order_of_a_locked_item_that_is_throttled_has_taken_nothing() {
     let (locked, free) = (bench.item(1_000).await, bench.item(1_000).await);
     let flow = process(&bench, 16, forgetful()).await;
     let mut holder = bench.sql.connect().await;
-    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", locked.sku)).await;
+    hold_epoch(&mut holder, locked, "FOR UPDATE").await;
     let mut waiting = JoinSet::new();
     for at in 0..12 {
         let (flow, order) = (flow.clone(), request(&format!("early-{at}"), &[(locked, 1)]));

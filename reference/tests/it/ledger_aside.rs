@@ -5,7 +5,7 @@ use reference::ledger::{LedgerError, Written};
 use sqlx::mysql::MySqlConnection;
 use tokio::task::JoinHandle;
 
-use crate::ledger_bench::{Bench, execute, numbered};
+use crate::ledger_bench::{Bench, execute, hold_epoch, numbered};
 use crate::stock_fixture::until;
 
 /// Eight seats, and a quarter of them for orders that wait aside.
@@ -16,7 +16,7 @@ async fn small() -> Bench {
 /// Somebody who has locked the item.
 async fn lock(bench: &Bench, item: Item) -> MySqlConnection {
     let mut holder = bench.connect().await;
-    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", item.sku)).await;
+    hold_epoch(&mut holder, item, "FOR UPDATE").await;
     holder
 }
 

@@ -144,6 +144,13 @@ pub(crate) async fn execute(connection: &mut MySqlConnection, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
 }
 
+/// Begins, and locks the epoch row of the item. Its whole key, because a scan that had to wait for another row keeps that one locked as well.
+pub(crate) async fn hold_epoch(connection: &mut MySqlConnection, item: Item, how: &str) {
+    let Item { store, product, sku } = item;
+    let row = format!("store_id = {store} AND product_id = {product} AND sku_id = {sku} AND shard = 0");
+    execute(connection, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE {row} {how}")).await;
+}
+
 pub(crate) fn rebuild_request(item: Item, seen: u64, mode: Option<Mode>) -> RebuildRequest {
     RebuildRequest { item, seen: Epoch(seen), in_redis: Epoch(0), mode, incarnation: "run:repl".into(), reason: "test" }
 }
@@ -178,7 +185,7 @@ pub(crate) fn numbered(prefix: &str, at: u64, item: Item, units: i64) -> NewOrde
 pub(crate) async fn write_as_one_batch(bench: &Bench, orders: Vec<NewOrder>) -> Vec<Result<Written, LedgerError>> {
     let gate = bench.item(1).await;
     let mut holder = bench.connect().await;
-    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", gate.sku)).await;
+    hold_epoch(&mut holder, gate, "FOR UPDATE").await;
     let spawn = |order: NewOrder| {
         let ledger = bench.ledger.clone();
         tokio::spawn(async move { ledger.write(order).await })

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use reference::domain::{Epoch, OrderStatus, SaleState};
 use reference::ledger::{LedgerError, Mode, Rebuilt, Written};
 
-use crate::ledger_bench::{Bench, execute, id, numbered, order, rebuild_request, token, write_as_one_batch};
+use crate::ledger_bench::{Bench, execute, hold_epoch, id, numbered, order, rebuild_request, token, write_as_one_batch};
 use crate::stock_fixture::until;
 use crate::support;
 
@@ -143,7 +143,7 @@ async fn without_a_free_seat_an_order_is_refused_at_once() {
     let bench = Bench::with(|settings| (settings.writer_connections, settings.writer_queue, settings.batch_max) = (1, 3, 1)).await;
     let item = bench.item(10).await;
     let mut holder = bench.connect().await;
-    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", item.sku)).await;
+    hold_epoch(&mut holder, item, "FOR UPDATE").await;
     let spawn = |at| {
         let (ledger, order) = (bench.ledger.clone(), numbered("o", at, item, 1));
         tokio::spawn(async move { ledger.write(order).await })
@@ -195,12 +195,12 @@ async fn an_order_waits_for_a_rebuild_under_way_and_is_refused() {
     let bench = Bench::new().await;
     let item = bench.item(10).await;
     let mut rebuilder = bench.connect().await;
-    let row = format!("store_id = {} AND product_id = {} AND sku_id = {}", item.store, item.product, item.sku);
-    execute(&mut rebuilder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE {row} FOR UPDATE")).await;
+    hold_epoch(&mut rebuilder, item, "FOR UPDATE").await;
     let (ledger, new) = (bench.ledger.clone(), numbered("o", 1, item, 1));
     let write = tokio::spawn(async move { ledger.write(new).await });
     bench.wait_for_statement(&format!("sku_id = {} AND shard", item.sku)).await;
     assert!(!write.is_finished());
+    let row = format!("store_id = {} AND product_id = {} AND sku_id = {}", item.store, item.product, item.sku);
     execute(&mut rebuilder, &format!("UPDATE inventory_epoch SET epoch = 2 WHERE {row}; COMMIT")).await;
     assert_eq!(write.await.unwrap(), Ok(Written::NotAdmitted { item }));
 }

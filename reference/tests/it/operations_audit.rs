@@ -276,6 +276,29 @@ async fn a_strict_item_that_redis_promised_too_much_of_is_audited_at_once() {
 }
 
 #[tokio::test]
+async fn orders_wait_for_a_slow_redis_only_where_somebody_asked_for_the_audit() {
+    let bench = FlowBench::on_own_redis().await;
+    let item = bench.item(5).await;
+    // Every command waits for the end of the pause that it falls into.
+    let slow = async {
+        loop {
+            let () = bench.redis.raw("CLIENT PAUSE 120 ALL").await;
+        }
+    };
+    let audits = async { (bench.flow.audit_in_passing(item).await.unwrap(), bench.flow.audit(item, true).await.unwrap()) };
+    let (in_passing, asked_for) = tokio::select! {
+        () = slow => unreachable!("it has no end"),
+        audits = audits => audits,
+    };
+    assert!(
+        matches!(&in_passing.audited, Audited::NotComparable { why, .. } if why.contains("orders would wait")),
+        "{in_passing:?}"
+    );
+    assert!(in_passing.ledger.is_some_and(|check| check.is_sound()), "{in_passing:?}");
+    assert_eq!(asked_for.word(), "in_balance");
+}
+
+#[tokio::test]
 async fn the_reconciler_comes_to_every_item() {
     let bench = FlowBench::new().await;
     let items = [bench.item(5).await, bench.item(5).await, bench.item(5).await];

@@ -13,7 +13,7 @@ use reference::metrics::Metrics;
 
 use crate::flow_bench::{FlowBench, Workers, forgetful, request};
 use crate::flow_gate::Gate;
-use crate::ledger_bench::{connect, execute, settings};
+use crate::ledger_bench::{connect, execute, hold_epoch, settings};
 use crate::outage_bench::Buyers;
 use crate::stock_fixture::{Fixture, until};
 use crate::support::fresh_database;
@@ -28,7 +28,7 @@ async fn an_item_that_somebody_locked_does_not_keep_the_others_from_selling() {
     let at_locked = Buyers::start(&bench.flow, locked, "locked", 4);
     let [at_free, at_third] = [(free, "free"), (third, "third")].map(|(item, name)| Buyers::start(&bench.flow, item, name, 4));
     until("all items sell", async || at_locked.sold().min(at_free.sold()).min(at_third.sold()) > 20).await;
-    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", locked.sku)).await;
+    hold_epoch(&mut holder, locked, "FOR UPDATE").await;
     let [before, free_before, third_before] = [at_locked.sold(), at_free.sold(), at_third.sold()];
     until("the others sell many", async || at_free.sold() > free_before + 500 && at_third.sold() > third_before + 500).await;
     // One batch may have been at COMMIT when the lock was granted.
@@ -101,7 +101,7 @@ async fn orders_of_a_locked_item_do_not_take_all_the_seats() {
     let ledger = Ledger::open(small(&bench.sql.url)).await.unwrap();
     let flow = Flow::new(bench.redis.stock.clone(), ledger, Metrics::default(), forgetful());
     let mut holder = connect(&bench.sql.url).await;
-    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", locked.sku)).await;
+    hold_epoch(&mut holder, locked, "FOR UPDATE").await;
     let create = |at: usize| {
         let (flow, order) = (flow.clone(), request(&format!("locked-{at}"), &[(locked, 1)]));
         tokio::spawn(async move { flow.create(order, false).await })
@@ -128,7 +128,7 @@ async fn carts_of_many_items_with_a_locked_one_keep_no_other_item_waiting() {
         others.push(bench.item(100_000).await);
     }
     let mut holder = connect(&bench.sql.url).await;
-    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", locked.sku)).await;
+    hold_epoch(&mut holder, locked, "FOR UPDATE").await;
     let carts: Vec<_> = others
         .iter()
         .map(|other| {
@@ -156,7 +156,7 @@ async fn an_order_waits_for_a_rebuild_no_longer_than_it_may_and_the_rebuild_goes
     let item = crate::support::fresh_item();
     bench.sql.ledger.open_item(item, 10).await.unwrap();
     let mut holder = connect(&bench.sql.url).await;
-    execute(&mut holder, &format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", item.sku)).await;
+    hold_epoch(&mut holder, item, "FOR UPDATE").await;
     let waiting = bench.flow.create(request("o", &[(item, 1)]), false);
     let refused = tokio::time::timeout(SOON * 30, waiting).await.expect("an answer although the item stays locked");
     assert!(matches!(&refused, Err(Refusal::NotAdmitted(why)) if why.contains("in time")), "{refused:?}");

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::flow_bench::{FlowBench, Workers};
-use crate::ledger_bench::{connect, execute};
+use crate::ledger_bench::{connect, execute, hold_epoch};
 use crate::outage_bench::{Buyers, process, state, when_redis_is_down};
 use crate::stock_fixture::{Fixture, OwnRedis, until};
 
@@ -285,8 +285,7 @@ async fn an_item_that_cannot_be_rebuilt_yet_keeps_no_other_from_being_rebuilt_an
     let mut sale = Sale::going_on(&redis.url(), FlowBench::beside(&redis).await).await;
     let before = sale.epochs().await;
     let mut holder = connect(&sale.bench.sql.url).await;
-    let lock = format!("BEGIN; SELECT epoch FROM inventory_epoch WHERE sku_id = {} FOR UPDATE", sale.items[0].sku);
-    execute(&mut holder, &lock).await;
+    hold_epoch(&mut holder, sale.items[0], "FOR UPDATE").await;
     let () = sale.bench.redis.raw("FLUSHALL").await;
     sale.is_rebuilt(before, &[1]).await;
     sale.sells_more(300, &[1]).await;

@@ -17,6 +17,7 @@ pub(super) fn plan(seed: Seed) -> Scenario {
     let mix = Mix { carts, quantity_max: 3, cancels: 0.3, duplicates: 0.5, concurrent_duplicates: 0.8, operator, ..stage.mix };
     // Without a memory of what is sold out they take the others first, and give them back to whoever comes next.
     let promises = Promises { staleness_ms: 0, ..stage.promises };
-    // Three items a cart and half of them asked for twice: an order here is the work of six elsewhere, and what is to be seen is who waits for whom, not for a core.
+    // Three items a cart and half of them asked for twice: an order here is the work of several elsewhere, and what is to be seen is who waits
+    // for whom, not for a core.
     Stage { mix, promises, rate_per_s: 100.0, ordinary: 5, hot: 0.3, supply: 0.6, ..stage }.scenario(seed)
 }

@@ -47,16 +47,15 @@ const PAUSE_MS: u64 = 700;
 
 pub(super) fn plan(seed: Seed) -> Scenario {
     let (sell_1, sell_2) = halves(&SELL, Target::Api(1), Target::Api(2));
-    let patient = |cell: FaultWindow| FaultWindow { max_ms: WORK_WAIT_MS, ..cell };
     let (work_1, work_2) = halves(&WORK, Target::Worker(1), Target::Worker(2));
-    let (work_1, work_2): (Vec<_>, Vec<_>) = (work_1.into_iter().map(patient).collect(), work_2.into_iter().map(patient).collect());
+    let patient = |cell: FaultWindow| FaultWindow { max_ms: WORK_WAIT_MS, ..cell };
     // The first half of the sale is the longer one: behind it every process is free.
     let mut faults = in_turn(sell_1.into_iter().chain(cells(&REBUILD, Target::Services)), PAUSE_MS);
     let flushes: Vec<FaultWindow> = faults.iter().filter(|cell| is_of(cell, &REBUILD)).map(flush_for).collect();
     faults.extend(flushes);
     faults.extend(in_turn(sell_2, PAUSE_MS));
-    faults.extend(in_turn(work_1, PAUSE_MS));
-    faults.extend(in_turn(work_2, PAUSE_MS));
+    faults.extend(in_turn(work_1.into_iter().map(patient), PAUSE_MS));
+    faults.extend(in_turn(work_2.into_iter().map(patient), PAUSE_MS));
     promise_at_the_end(&mut faults);
     let stage = Stage::new("crash_matrix");
     // Often enough that each process has several that are refused within every wait.

@@ -1,6 +1,7 @@
 //! Runs the defects and their clean controls, and weighs what they say.
 //!
-//! In: lines of the table, the two programs. Out: a [`Matrix`] of this session alone. Controls are shared by all defects of their scenario. Short runs go several at once; those whose harm is a time have the machine for themselves.
+//! In: lines of the table, the two programs. Out: a [`Matrix`] of this session alone. Controls are shared by all defects of their scenario. Short
+//! runs go several at once; those that need their whole scenario have the machine for themselves.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
