@@ -41,6 +41,8 @@ pub(super) struct Used {
     units: bool,
     /// Whether it has one of the places of orders that MySQL admits.
     place: bool,
+    /// Reservations that this request made itself, in any of its attempts.
+    made: Vec<Held>,
 }
 
 impl Used {
@@ -50,6 +52,24 @@ impl Used {
             Refusal::Throttled if self.units => Refusal::NotAdmitted("mysql admits too many orders by now".to_owned()),
             other => other,
         }
+    }
+
+    /// Whether the reservation of a line was made by another request with this id.
+    pub(super) fn found(&self, admission: &Admission) -> bool {
+        let mine = |held: &Held| held.item == admission.line.item && Some(held.member.token) == admission.token;
+        admission.token.is_some() && !self.made.iter().any(mine)
+    }
+
+    /// One whose attempts so far made these.
+    #[cfg(test)]
+    pub(super) fn that_made(made: Vec<Held>) -> Self {
+        Self { made, ..Self::default() }
+    }
+
+    /// What the request holds: what its last attempt `held`, and what earlier ones did, which that one may not have come to.
+    pub(super) fn with_earlier(&self, held: &[Held]) -> Vec<Held> {
+        let earlier = self.made.iter().filter(|made| !held.contains(made));
+        held.iter().chain(earlier).cloned().collect()
     }
 }
 
@@ -75,6 +95,9 @@ impl Flow {
                     let member = Member { order: request.order().clone(), token: taken.token, quantity: taken.quantity };
                     used.units = true;
                     held.push(Held { item: line.item, member });
+                    if taken.left.is_some() {
+                        used.made.extend(held.last().cloned());
+                    }
                     admissions.push(Admission { line: *line, token: Some(taken.token) });
                     left.push(taken.left);
                 }

@@ -113,7 +113,7 @@ impl Flow {
             pass.answered();
         }
         let attempt = self.admit(request, deadline, used).await;
-        let held = attempt.held;
+        let held = used.with_earlier(&attempt.held);
         let (admissions, left) = match attempt.result {
             Ok(Admitted::All { admissions, left }) => (admissions, left),
             Ok(Admitted::AskRow) => return Step::Answer(self.answer_by_resolving(request, &held, Doubt::None).await),
@@ -122,13 +122,14 @@ impl Flow {
             }
             Err(refusal) => return Step::Answer(self.refuse_holding(request, &held, refusal).await),
         };
-        let contested = is_contested(&admissions, &left);
+        let twin = Twin::of(&admissions, used);
         #[cfg(feature = "defects")]
-        let contested = contested && !planted(Defect::RollbackOnDuplicate);
-        if contested && let Some(stored) = self.order_of_twin(request).await {
+        let twin = if planted(Defect::RollbackOnDuplicate) { Twin::None } else { twin };
+        if let Some(stored) = self.order_of_twin(request, twin).await {
             self.release(&stored, &held).await;
             return Step::Answer(answer_from(request, stored));
         }
+        let contested = twin != Twin::None;
         let order = NewOrder { request: request.clone(), admissions: admissions.clone(), ttl: self.settings.order_ttl, contested };
         let started = clock::now();
         let written = self.ledger.write_seated(order, seat.clone()).await;
@@ -148,7 +149,7 @@ impl Flow {
                 Step::Answer(Ok(Created::Now(Receipt { request: request.clone(), admissions, left, epochs })))
             }
             Ok(Written::CommittedGuarded { epochs }) => {
-                self.confirm_behind(held);
+                self.confirm_behind(attempt.held);
                 Step::Answer(Ok(Created::Now(Receipt { request: request.clone(), admissions, left, epochs })))
             }
             Ok(Written::Exists) => Step::Answer(self.answer_by_resolving(request, &held, Doubt::None).await),
@@ -193,12 +194,11 @@ impl Flow {
         fails.then(|| Err(Refusal::NotAdmitted("the order could not be written".to_owned())))
     }
 
-    /// The order, if the attempt that made its reservation commits it within some 30 ms. To write it as well would cost that attempt's whole
-    /// batch a rollback. One that died leaves it to this attempt.
-    async fn order_of_twin(&self, request: &OrderRequest) -> Option<StoredOrder> {
+    /// The order, if a twin of this attempt commits it within some 30 ms. One that died leaves it to this attempt.
+    async fn order_of_twin(&self, request: &OrderRequest, twin: Twin) -> Option<StoredOrder> {
         let looks = async {
-            for pause in LOOKS_MS {
-                tokio::time::sleep(Duration::from_millis(pause)).await;
+            for pause in twin.looks_ms() {
+                tokio::time::sleep(Duration::from_millis(*pause)).await;
                 match self.ledger.order(request.order()).await {
                     Ok(None) => {}
                     Ok(stored) => return stored,
@@ -275,11 +275,36 @@ fn answer_from(request: &OrderRequest, stored: StoredOrder) -> Result<Created, R
     }
 }
 
-/// Whether another attempt may be writing this order: it made a reservation that this one found. Two attempts at a cart can each find some of the
-/// other's; the one that took the first line goes on, so that they do not wait for each other.
-fn is_contested(admissions: &[Admission], left: &[Option<i64>]) -> bool {
-    let first = admissions.iter().zip(left).find(|(admission, _)| admission.token.is_some());
-    first.is_some_and(|(_, left)| left.is_none())
+/// Another request with this id, of which reservations were found: it may be writing the order right now, or have died. Its order is written
+/// apart from the others, who would share the wait for its transaction, or the rollback once that one is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Twin {
+    /// Nothing of one was found.
+    None,
+    /// It made the reservation of the first line, so it is likely to commit first.
+    Ahead,
+    /// It was second at the first line. Two attempts at a cart can each find some of the other's, and should not wait for each other.
+    Behind,
+}
+
+impl Twin {
+    fn of(admissions: &[Admission], used: &Used) -> Self {
+        let mut reserved = admissions.iter().filter(|admission| admission.token.is_some());
+        match reserved.next() {
+            Some(first) if used.found(first) => Self::Ahead,
+            Some(_) if reserved.any(|admission| used.found(admission)) => Self::Behind,
+            _ => Self::None,
+        }
+    }
+
+    /// Pauses before each look for its order, ms.
+    fn looks_ms(self) -> &'static [u64] {
+        match self {
+            Self::None => &[],
+            Self::Ahead => &LOOKS_MS,
+            Self::Behind => &LOOKS_MS[..1],
+        }
+    }
 }
 
 fn moved_on(item: Item) -> Refusal {
@@ -310,18 +335,28 @@ fn created_word(result: &Result<Created, Refusal>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Line, Quantity, Token};
+    use crate::domain::{Line, Member, Quantity, Token};
 
     #[test]
     fn of_two_attempts_at_a_cart_the_one_that_took_the_first_line_waits_for_nobody() {
-        let line = |sku| Line { item: Item::new(1, 1, sku).unwrap(), quantity: Quantity::new(1).unwrap() };
-        let by_redis = |sku| Admission { line: line(sku), token: Some(Token { epoch: Epoch(1), version: 1 }) };
+        let item = |sku| Item::new(1, 1, sku).unwrap();
+        let token = |sku: i64| Token { epoch: Epoch(1), version: sku.unsigned_abs() };
+        let line = |sku| Line { item: item(sku), quantity: Quantity::new(1).unwrap() };
+        let by_redis = |sku| Admission { line: line(sku), token: Some(token(sku)) };
         let by_ledger = |sku| Admission { line: line(sku), token: None };
+        let held = |sku| Held {
+            item: item(sku),
+            member: Member { order: "o".parse().unwrap(), token: token(sku), quantity: Quantity::new(1).unwrap() },
+        };
+        let twin = |admissions: &[Admission], made: &[i64]| {
+            Twin::of(admissions, &Used::that_made(made.iter().copied().map(held).collect()))
+        };
         let cart = [by_ledger(1), by_redis(2), by_redis(3)];
-        assert!(!is_contested(&cart, &[None, Some(7), Some(7)]), "it took all of them");
-        assert!(!is_contested(&cart, &[None, Some(7), None]), "it was first, and the other one found this");
-        assert!(is_contested(&cart, &[None, None, Some(7)]), "the other one was first");
-        assert!(is_contested(&cart, &[None, None, None]), "a repeat");
-        assert!(!is_contested(&[by_ledger(1)], &[None]), "nothing is reserved");
+        assert_eq!(twin(&cart, &[2, 3]), Twin::None, "it took all of them, now or in an attempt before");
+        assert_eq!(twin(&cart, &[2]), Twin::Behind, "it was first, and the other one found this");
+        assert_eq!(twin(&cart, &[3]), Twin::Ahead, "the other one was first");
+        assert_eq!(twin(&cart, &[]), Twin::Ahead, "a repeat");
+        assert_eq!(twin(&[by_ledger(1)], &[]), Twin::None, "nothing is reserved");
+        assert_eq!(Twin::Behind.looks_ms(), [0], "no pause");
     }
 }

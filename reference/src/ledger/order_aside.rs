@@ -3,7 +3,7 @@
 //! In: jobs of an order writer. Out: those that it may go on with. That an item is locked is believed for a bounded time; then one batch
 //! finds out again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -60,15 +60,6 @@ impl Detour {
         self.stuck().insert(item, now());
     }
 
-    /// Takes orders of the same items, of which no lock that they need was granted.
-    pub(super) fn take(&self, jobs: Vec<Job>) {
-        // Of a cart nobody knows which item it was.
-        if let Some([item]) = jobs.first().map(|job| items(job).collect::<Vec<_>>()).as_deref() {
-            self.mark(*item);
-        }
-        self.send(jobs);
-    }
-
     /// Orders that took stock before their item was known to be locked may be more than there are places: those may be sent again.
     fn send(&self, jobs: Vec<Job>) {
         for mut job in jobs {
@@ -93,13 +84,9 @@ impl Detour {
     }
 }
 
-/// The orders apart by the items that they are for.
-pub(super) fn by_items(jobs: Vec<Job>) -> Vec<Vec<Job>> {
-    let mut groups: BTreeMap<Vec<Item>, Vec<Job>> = BTreeMap::new();
-    for job in jobs {
-        groups.entry(items(&job).collect()).or_default().push(job);
-    }
-    groups.into_values().collect()
+/// The orders without `item`, and those with it.
+pub(super) fn apart(jobs: Vec<Job>, item: Item) -> (Vec<Job>, Vec<Job>) {
+    jobs.into_iter().partition(|job| items(job).all(|of| of != item))
 }
 
 fn items(job: &Job) -> impl Iterator<Item = Item> {

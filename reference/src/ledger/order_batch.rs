@@ -11,7 +11,7 @@ use super::quota::{self, Demand, SeenLimits};
 use super::{Admission, NewOrder, Written, rows, sql};
 #[cfg(feature = "defects")]
 use crate::defects::{Defect, planted};
-use crate::domain::Epoch;
+use crate::domain::{Epoch, Item};
 
 #[cfg(feature = "defects")]
 #[path = "../defects/order_batch.rs"]
@@ -37,6 +37,27 @@ impl Verdict {
     }
 }
 
+/// Why an order transaction ended without a verdict.
+pub(super) struct Stopped {
+    pub(super) failure: Failure,
+    /// The item that somebody else had locked for too long; `None` if it was another row, such as that of an order with the same id.
+    pub(super) locked: Option<Item>,
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self { failure, locked: None }
+    }
+}
+
+impl Stopped {
+    /// At one of `items`, whose locks were asked for one after another at the head of the last packet; anywhere else if all were granted.
+    fn at_fence(failure: Failure, connection: &Connection, items: &[Item]) -> Self {
+        let refused = connection.refused_at().and_then(|at| items.get(at).copied());
+        Self { locked: refused.filter(|_| failure.is_lock_wait()), failure }
+    }
+}
+
 /// One order transaction. `before_commit` is called right before COMMIT is sent, with the places of the orders in it. `limits` is a guess
 /// that is checked, and learns.
 ///
@@ -48,11 +69,17 @@ pub(super) async fn transact(
     orders: &[&NewOrder],
     limits: &mut SeenLimits,
     mut before_commit: impl FnMut(&[usize]) + Send,
-) -> Result<Vec<Verdict>, Failure> {
-    if let Some(written) = at_once(connection, orders, limits, &mut before_commit).await? {
-        return Ok(orders.iter().map(|_| Verdict::Is(written.clone())).collect());
+) -> Result<Vec<Verdict>, Stopped> {
+    let items = Fence::items(orders);
+    match at_once(connection, orders, limits, &mut before_commit).await {
+        Ok(Some(written)) => return Ok(orders.iter().map(|_| Verdict::Is(written.clone())).collect()),
+        Ok(None) => {}
+        Err(failure) => return Err(Stopped::at_fence(failure, connection, &items)),
     }
-    let fence = Fence::close(connection, orders).await?;
+    let fence = match Fence::close(connection, orders).await {
+        Ok(fence) => fence,
+        Err(failure) => return Err(Stopped::at_fence(failure, connection, &items)),
+    };
     fence.teach(limits);
     let mut verdicts: Vec<Option<Verdict>> = orders.iter().map(|order| fence.stops(order, orders.len())).collect();
     let mut members: Vec<usize> = (0..orders.len()).filter(|at| verdicts[*at].is_none()).collect();
@@ -229,10 +256,14 @@ fn nobody_knows(why: &dyn std::fmt::Debug) -> Written {
 }
 
 /// Ledger and outbox rows, and guarded balances. `Some` if the order must be taken back, because a guard refused it.
-async fn insert_lines(connection: &mut Connection, orders: &[&NewOrder], fence: &Fence) -> Result<Option<Written>, Failure> {
+async fn insert_lines(connection: &mut Connection, orders: &[&NewOrder], fence: &Fence) -> Result<Option<Written>, Stopped> {
     let (lines, guards) = lines(orders, fence)?;
     connection.query(lines.join("; ")).await?;
-    guard(connection, &guards).await
+    guard(connection, &guards).await.map_err(|failure| {
+        // Of several balances nobody knows which one it was.
+        let only = if let [admission] = guards.as_slice() { Some(admission.line.item) } else { None };
+        Stopped { locked: only.filter(|_| failure.is_lock_wait()), failure }
+    })
 }
 
 /// The INSERTs of ledger and outbox rows, and the lines whose balance is to be guarded.
@@ -311,7 +342,6 @@ async fn guard(connection: &mut Connection, guarded: &[&Admission]) -> Result<Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Item;
 
     #[test]
     fn after_a_lost_commit_only_another_commit_tells_what_became_of_an_order() {

@@ -14,9 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Dial};
 use super::failure::Failure;
-use super::order_aside::{Detour, by_items};
-use super::order_batch::{Verdict, transact};
-use super::order_fence::Fence;
+use super::order_aside::{Detour, apart};
+use super::order_batch::{Stopped, Verdict, transact};
 use super::quota::SeenLimits;
 use super::seat::Seat;
 use super::unit::{CONFLICT_REPEATS, jitter};
@@ -243,31 +242,39 @@ impl Writer {
                 Ok(verdicts) if repeats.in_doubt => return settle(jobs, verdicts.into_iter().map(Verdict::in_doubt).collect()),
                 Ok(verdicts) => return settle(jobs, verdicts),
                 Err(ended) if repeats.allow_in_doubt(&ended) => {}
+                Err(ended) if repeats.in_doubt && ended.is_conflict() && repeats.allow(&ended) => {
+                    tokio::time::sleep(jitter(repeats.conflicts)).await;
+                }
                 // Only a repeat that ended well tells what became of the attempt before it.
                 Err(_) if repeats.in_doubt => return settle_unknown(jobs),
-                // One item that somebody has locked must not keep the others waiting.
-                Err(ended) if ended.failure.is_lock_wait() && self.aside.is_some() => return self.set_aside(jobs, ended.locked),
+                Err(ended) if ended.failure.is_lock_wait() => match self.part(jobs, &ended) {
+                    Parted::Into(batches) => return batches,
+                    Parted::Not(stuck) if self.aside.is_none() && repeats.allow(&ended) => jobs = stuck,
+                    Parted::Not(stuck) => return give_up(stuck, &ended.failure),
+                },
                 Err(ended) if repeats.allow(&ended) => tokio::time::sleep(jitter(repeats.conflicts)).await,
                 Err(ended) => return give_up(jobs, &ended.failure),
             }
         }
     }
 
-    /// After a lock that was not granted: the orders of the item that is `locked` are left to another writer. If nobody knows which it is, the
-    /// orders are first tried item by item, and those that waited again are left.
-    fn set_aside(&self, jobs: Vec<Job>, locked: Option<Item>) -> Vec<Vec<Job>> {
-        if let (Some(aside), Some(item)) = (&self.aside, locked) {
-            aside.mark(item);
-            return vec![jobs];
+    /// After a lock that was not granted: what somebody has locked must not keep the others waiting.
+    ///
+    /// Orders of an item that is locked are left to the writer aside, where they have its neighbours only until it is known which item it is.
+    /// If no item is locked, it is the row of one order or of one user: then each order goes alone, and the one that waits again is refused.
+    fn part(&self, jobs: Vec<Job>, ended: &Ended) -> Parted {
+        match (ended.locked, &self.aside) {
+            (Some(item), Some(aside)) => {
+                aside.mark(item);
+                Parted::Into(vec![jobs])
+            }
+            (Some(item), None) => match apart(jobs, item) {
+                (others, stuck) if others.is_empty() => Parted::Not(stuck),
+                (others, stuck) => Parted::Into(vec![others, stuck]),
+            },
+            (None, _) if jobs.len() > 1 => Parted::Into(jobs.into_iter().map(|job| vec![job]).collect()),
+            (None, _) => Parted::Not(jobs),
         }
-        let mut groups = by_items(jobs);
-        if groups.len() > 1 {
-            return groups;
-        }
-        if let (Some(aside), Some(stuck)) = (&self.aside, groups.pop()) {
-            aside.take(stuck);
-        }
-        Vec::new()
     }
 
     async fn attempt(&mut self, jobs: &mut [Job]) -> Result<Vec<Verdict>, Ended> {
@@ -284,8 +291,7 @@ impl Writer {
         let outcome = transact(&mut connection, &orders, &mut self.limits, before_commit).await;
         let outcome = match outcome {
             Ok(verdicts) => Ok(verdicts),
-            Err(failure) => {
-                let locked = connection.refused_at().and_then(|at| Fence::items(&orders).get(at).copied());
+            Err(Stopped { failure, locked }) => {
                 connection.recover(&failure).await;
                 Err(Ended { failure, died_idle: connection.died_idle(), locked })
             }
@@ -301,8 +307,23 @@ impl Writer {
 struct Ended {
     failure: Failure,
     died_idle: bool,
-    /// The item whose fence was not opened to the transaction.
+    /// The item that somebody else had locked.
     locked: Option<Item>,
+}
+
+impl Ended {
+    /// Whether the server chose this transaction to end for another one: it may be repeated at once.
+    fn is_conflict(&self) -> bool {
+        self.failure.is_transient() && !self.failure.is_lock_wait()
+    }
+}
+
+/// What became of orders that were kept waiting.
+enum Parted {
+    /// They go on in these batches.
+    Into(Vec<Vec<Job>>),
+    /// All of them want what is locked.
+    Not(Vec<Job>),
 }
 
 /// What has been repeated.

@@ -5,12 +5,14 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use reference::domain::Item;
+use reference::domain::{Item, Quantity};
 use reference::flow::{Created, Refusal};
-use reference::ledger::{Mode, Restocked};
+use reference::ledger::{Mode, Rebuilt, Restocked};
+use reference::stock::PreDeduct;
 
 use crate::flow_bench::{FlowBench, Workers, request_of};
-use crate::ledger_bench::id;
+use crate::ledger_bench::{execute, id};
+use crate::outage_bench::Buyers;
 use crate::stock_fixture::until;
 use crate::support::fresh_item;
 
@@ -127,4 +129,40 @@ async fn a_strict_line_that_its_balance_refuses_gives_the_whole_cart_back() {
     bench.flow.audit(strict, true).await.unwrap();
     bench.ordered("p", &[(first, 3), (strict, 2)]).await;
     assert_nothing_lost(&bench, &[first, strict], 10).await;
+}
+
+#[tokio::test]
+async fn what_an_earlier_attempt_took_goes_back_when_the_next_one_stops_at_an_item_before_it() {
+    let bench = FlowBench::new().await;
+    let (first, second) = (bench.item(10).await, bench.item(10).await);
+    // A new epoch of the first item that Redis does not know yet: the first attempt takes both and is not admitted.
+    bench.sql.execute(&format!("UPDATE inventory SET locked_stock = 10 WHERE sku_id = {}", first.sku)).await;
+    assert!(matches!(bench.sql.rebuild(first, 1, None).await, Rebuilt::Committed { base: 0, .. }));
+    assert_eq!(bench.create("o", &[(first, 3), (second, 2)]).await, Err(Refusal::SoldOut { item: first }));
+    assert_eq!(bench.left(second).await, 10, "right away");
+}
+
+#[tokio::test]
+async fn a_cart_that_another_process_is_about_to_commit_does_not_keep_the_neighbours_waiting() {
+    let bench = FlowBench::new().await;
+    let (first, second, free) = (bench.item(10).await, bench.item(10).await, bench.item(100_000).await);
+    // The other process found the first line taken, took the second, and froze with its row inserted.
+    let line = |item| (item, Quantity::new(1).unwrap());
+    let (item, units) = line(second);
+    assert!(matches!(bench.redis.stock.pre_deduct(item, &id("o"), units).await, Ok(PreDeduct::Taken(_))));
+    let mut frozen = bench.sql.connect().await;
+    let row = format!("INSERT INTO orders (order_id, status, request_hash) VALUES ('o', 'CREATED', x'{}')", "00".repeat(32));
+    execute(&mut frozen, &format!("BEGIN; {row}")).await;
+    let cart = {
+        let flow = bench.flow.clone();
+        tokio::spawn(async move { flow.create(request_of(7, "o", &[(first, 1), (second, 1)]), false).await })
+    };
+    bench.sql.wait_for_statement("INSERT INTO orders").await;
+    let buyers = Buyers::start(&bench.flow, free, "free", 4);
+    until("the neighbours sell", async || buyers.sold() > 50).await;
+    assert!(!cart.is_finished(), "it waits for the row of its id");
+    execute(&mut frozen, "ROLLBACK").await;
+    assert!(matches!(cart.await.unwrap(), Ok(Created::Now(_))));
+    buyers.stop().await;
+    assert_nothing_lost(&bench, &[first, second], 10).await;
 }

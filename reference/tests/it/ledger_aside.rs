@@ -1,11 +1,11 @@
 //! Orders of an item that somebody has locked: how many may wait for it, who is refused before it takes stock, and that the others do not notice.
 
 use reference::domain::Item;
-use reference::ledger::{LedgerError, Written};
+use reference::ledger::{LedgerError, NewOrder, Written};
 use sqlx::mysql::MySqlConnection;
 use tokio::task::JoinHandle;
 
-use crate::ledger_bench::{Bench, execute, hold_epoch, numbered};
+use crate::ledger_bench::{Bench, execute, hold_epoch, numbered, write_as_one_batch};
 use crate::stock_fixture::until;
 
 /// Eight seats, and a quarter of them for orders that wait aside.
@@ -67,4 +67,60 @@ async fn orders_that_had_their_seats_before_it_was_known_fail_beyond_the_places_
     assert_eq!((committed, failed, bench.balance(locked).await.open), (2, 4, 2));
     let seats = || (0..8).map(|_| bench.ledger.seat([])).filter(Result::is_ok).count();
     until("all seats are free again", async || seats() == 8).await;
+}
+
+/// Somebody whose transaction has inserted an order with this id and stands still.
+async fn hold_id(bench: &Bench, id: &str) -> MySqlConnection {
+    let mut holder = bench.connect().await;
+    let row = format!("INSERT INTO orders (order_id, status, request_hash) VALUES ('{id}', 'CREATED', x'{}')", "00".repeat(32));
+    execute(&mut holder, &format!("BEGIN; {row}")).await;
+    holder
+}
+
+/// No item is taken for locked: all eight seats can be had for it.
+fn all_seats(bench: &Bench, item: Item) -> usize {
+    (0..8).map(|_| bench.ledger.seat([item])).filter(Result::is_ok).count()
+}
+
+#[tokio::test]
+async fn an_id_that_somebody_holds_keeps_neither_its_neighbours_nor_its_item_from_selling() {
+    let bench = small().await;
+    let item = bench.item(20).await;
+    let mut holder = hold_id(&bench, "o-1").await;
+    let orders = (0..4).map(|at| numbered("o", at, item, 1)).collect();
+    let answers = write_as_one_batch(&bench, orders).await;
+    let committed = answers.iter().filter(|answer| **answer == Ok(Written::Committed)).count();
+    assert_eq!(committed, 3, "{answers:?}");
+    assert!(matches!(&answers[1], Err(LedgerError::Failed { .. })), "certainly not written: {answers:?}");
+    assert_eq!(all_seats(&bench, item), 8, "the item is not locked");
+    execute(&mut holder, "ROLLBACK").await;
+    assert_eq!(bench.write(numbered("o", 1, item, 1)).await, Written::Committed);
+    assert_eq!(bench.balance(item).await.open, 4);
+}
+
+#[tokio::test]
+async fn a_repeat_of_an_id_that_somebody_holds_is_refused_definitely_and_its_item_is_not_taken_for_locked() {
+    let bench = small().await;
+    let item = bench.item(20).await;
+    let mut holder = hold_id(&bench, "o-1").await;
+    let repeat = NewOrder { contested: true, ..numbered("o", 1, item, 1) };
+    let answer = bench.ledger.write(repeat).await;
+    assert!(matches!(&answer, Err(LedgerError::Failed { .. })), "{answer:?}");
+    assert_eq!(all_seats(&bench, item), 8, "the item is not locked");
+    execute(&mut holder, "ROLLBACK").await;
+}
+
+#[tokio::test]
+async fn orders_aside_do_not_fail_with_those_of_another_item_that_is_still_locked() {
+    let bench = small().await;
+    let (one, other) = (bench.item(10).await, bench.item(10).await);
+    let (mut holder, mut longer) = (lock(&bench, one).await, lock(&bench, other).await);
+    let waiting = [write(&bench, 0, one), write(&bench, 1, other)];
+    let aside = |item| bench.ledger.seat([item]).is_err();
+    until("both wait aside", async || aside(one) && aside(other)).await;
+    execute(&mut holder, "ROLLBACK").await;
+    let [of_one, of_other] = waiting;
+    assert_eq!(of_one.await.unwrap(), Ok(Written::Committed));
+    assert!(matches!(of_other.await.unwrap(), Err(LedgerError::Failed { .. })), "it stayed locked for too long");
+    execute(&mut longer, "ROLLBACK").await;
 }
