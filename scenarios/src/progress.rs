@@ -90,8 +90,7 @@ fn line(reading: &Reading<'_>) -> String {
 }
 
 /// Prints to standard output. A closed pipe is the reader's choice, not our failure.
-#[expect(clippy::print_stdout, reason = "a program speaks to its user")]
 pub fn put(text: &str) {
-    print!("{text}");
-    let _closed = std::io::stdout().flush();
+    let mut out = std::io::stdout().lock();
+    let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

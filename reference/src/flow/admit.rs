@@ -8,7 +8,7 @@ use super::{Flow, Refusal};
 use crate::clock::{self, Deadline};
 #[cfg(feature = "defects")]
 use crate::defects::{Defect, planted};
-use crate::domain::{Item, Line, Member, OrderId, OrderRequest};
+use crate::domain::{Item, Line, Member, OrderId, OrderRequest, Quantity, Token};
 use crate::ledger::{Admission, Mode};
 use crate::stock::{PreDeduct, StockError, Taken};
 
@@ -41,8 +41,8 @@ pub(super) struct Used {
     units: bool,
     /// Whether it has one of the places of orders that MySQL admits.
     place: bool,
-    /// Reservations that this request made itself, in any of its attempts.
-    made: Vec<Held>,
+    /// Reservations that this request knows to have made, in any of its attempts. One whose first reply was lost looks like another request's.
+    made: Vec<Made>,
 }
 
 impl Used {
@@ -56,20 +56,40 @@ impl Used {
 
     /// Whether the reservation of a line was made by another request with this id.
     pub(super) fn found(&self, admission: &Admission) -> bool {
-        let mine = |held: &Held| held.item == admission.line.item && Some(held.member.token) == admission.token;
+        let mine = |made: &Made| made.item == admission.line.item && Some(made.token) == admission.token;
         admission.token.is_some() && !self.made.iter().any(mine)
     }
 
     /// One whose attempts so far made these.
     #[cfg(test)]
-    pub(super) fn that_made(made: Vec<Held>) -> Self {
+    pub(super) fn that_made(made: Vec<Made>) -> Self {
         Self { made, ..Self::default() }
     }
 
-    /// What the request holds: what its last attempt `held`, and what earlier ones did, which that one may not have come to.
-    pub(super) fn with_earlier(&self, held: &[Held]) -> Vec<Held> {
-        let earlier = self.made.iter().filter(|made| !held.contains(made));
-        held.iter().chain(earlier).cloned().collect()
+    /// Forgets the reservation of an item whose epoch moved on: it is void.
+    pub(super) fn forget(&mut self, item: Item) {
+        self.made.retain(|made| made.item != item);
+    }
+
+    /// What `order` holds: what its last attempt `held`, and what earlier ones did, which that one may not have come to.
+    pub(super) fn with_earlier(&self, order: &OrderId, held: &[Held]) -> Vec<Held> {
+        let earlier = self.made.iter().map(|made| made.held_by(order)).filter(|made| !held.contains(made));
+        held.iter().cloned().chain(earlier).collect()
+    }
+}
+
+/// A reservation, without whose it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Made {
+    pub(super) item: Item,
+    pub(super) token: Token,
+    pub(super) quantity: Quantity,
+}
+
+impl Made {
+    fn held_by(self, order: &OrderId) -> Held {
+        let Self { item, token, quantity } = self;
+        Held { item, member: Member { order: order.clone(), token, quantity } }
     }
 }
 
@@ -92,11 +112,11 @@ impl Flow {
         for line in request.lines() {
             match self.admit_line(request.order(), *line, deadline, used).await {
                 Ok(LineAdmitted::ByRedis(taken)) => {
-                    let member = Member { order: request.order().clone(), token: taken.token, quantity: taken.quantity };
+                    let made = Made { item: line.item, token: taken.token, quantity: taken.quantity };
                     used.units = true;
-                    held.push(Held { item: line.item, member });
+                    held.push(made.held_by(request.order()));
                     if taken.left.is_some() {
-                        used.made.extend(held.last().cloned());
+                        used.made.push(made);
                     }
                     admissions.push(Admission { line: *line, token: Some(taken.token) });
                     left.push(taken.left);

@@ -93,7 +93,10 @@ impl Flow {
             match self.attempt(&request, &seat, deadline, &mut used).await {
                 Step::Answer(answer) => return answer.map_err(|refusal| used.speak_of(refusal)),
                 Step::Again(item) if deadline.has_passed() => return Err(moved_on(item)),
-                Step::Again(item) => in_time(deadline, item, self.make_ready(item, "epoch_moved")).await?,
+                Step::Again(item) => {
+                    used.forget(item);
+                    in_time(deadline, item, self.make_ready(item, "epoch_moved")).await?;
+                }
             }
         }
         Err(Refusal::NotAdmitted("the epoch moved on again and again".to_owned()))
@@ -113,20 +116,21 @@ impl Flow {
             pass.answered();
         }
         let attempt = self.admit(request, deadline, used).await;
-        let held = used.with_earlier(&attempt.held);
+        // Rarely asked for: an order that is created leaves what it holds to the deduct.
+        let held = || used.with_earlier(request.order(), &attempt.held);
         let (admissions, left) = match attempt.result {
             Ok(Admitted::All { admissions, left }) => (admissions, left),
-            Ok(Admitted::AskRow) => return Step::Answer(self.answer_by_resolving(request, &held, Doubt::None).await),
+            Ok(Admitted::AskRow) => return Step::Answer(self.answer_by_resolving(request, &held(), Doubt::None).await),
             Ok(Admitted::SoldOutUnlessStored { item }) => {
-                return Step::Answer(self.answer_unless_stored(request, &held, item).await);
+                return Step::Answer(self.answer_unless_stored(request, &held(), item).await);
             }
-            Err(refusal) => return Step::Answer(self.refuse_holding(request, &held, refusal).await),
+            Err(refusal) => return Step::Answer(self.refuse_holding(request, &held(), refusal).await),
         };
         let twin = Twin::of(&admissions, used);
         #[cfg(feature = "defects")]
         let twin = if planted(Defect::RollbackOnDuplicate) { Twin::None } else { twin };
         if let Some(stored) = self.order_of_twin(request, twin).await {
-            self.release(&stored, &held).await;
+            self.release(&stored, &held()).await;
             return Step::Answer(answer_from(request, stored));
         }
         let contested = twin != Twin::None;
@@ -140,7 +144,7 @@ impl Flow {
         self.metrics.count("order_write", written_word(&written));
         self.metrics.time("order_write", started);
         #[cfg(feature = "defects")]
-        if let Some(answer) = self.answer_mistakenly(request, &held, &written).await {
+        if let Some(answer) = self.answer_mistakenly(request, &held(), &written).await {
             return Step::Answer(answer);
         }
         match written {
@@ -152,19 +156,19 @@ impl Flow {
                 self.confirm_behind(attempt.held);
                 Step::Answer(Ok(Created::Now(Receipt { request: request.clone(), admissions, left, epochs })))
             }
-            Ok(Written::Exists) => Step::Answer(self.answer_by_resolving(request, &held, Doubt::None).await),
+            Ok(Written::Exists) => Step::Answer(self.answer_by_resolving(request, &held(), Doubt::None).await),
             Ok(Written::Unknown) | Err(LedgerError::Unknown { .. }) => {
-                Step::Answer(self.answer_by_resolving(request, &held, Doubt::LostCommit).await)
+                Step::Answer(self.answer_by_resolving(request, &held(), Doubt::LostCommit).await)
             }
             Ok(Written::NotAdmitted { item }) => Step::Again(item),
             Ok(Written::GuardRefused { item }) => {
                 if admissions.iter().any(|admission| admission.line.item == item && admission.token.is_some()) {
                     self.over_promised(item);
                 }
-                Step::Answer(self.refuse_holding(request, &held, Refusal::SoldOut { item }).await)
+                Step::Answer(self.refuse_holding(request, &held(), Refusal::SoldOut { item }).await)
             }
             Ok(Written::QuotaExceeded { item }) => {
-                Step::Answer(self.refuse_holding(request, &held, Refusal::QuotaExceeded { item }).await)
+                Step::Answer(self.refuse_holding(request, &held(), Refusal::QuotaExceeded { item }).await)
             }
             // Definite, and a repeat with this id finds the reservation again; if none comes, the resolver gives it back.
             Err(error) => Step::Answer(Err(error.into())),
@@ -335,7 +339,8 @@ fn created_word(result: &Result<Created, Refusal>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Line, Member, Quantity, Token};
+    use crate::domain::{Line, Quantity, Token};
+    use crate::flow::admit::Made;
 
     #[test]
     fn of_two_attempts_at_a_cart_the_one_that_took_the_first_line_waits_for_nobody() {
@@ -344,13 +349,8 @@ mod tests {
         let line = |sku| Line { item: item(sku), quantity: Quantity::new(1).unwrap() };
         let by_redis = |sku| Admission { line: line(sku), token: Some(token(sku)) };
         let by_ledger = |sku| Admission { line: line(sku), token: None };
-        let held = |sku| Held {
-            item: item(sku),
-            member: Member { order: "o".parse().unwrap(), token: token(sku), quantity: Quantity::new(1).unwrap() },
-        };
-        let twin = |admissions: &[Admission], made: &[i64]| {
-            Twin::of(admissions, &Used::that_made(made.iter().copied().map(held).collect()))
-        };
+        let made = |sku: &i64| Made { item: item(*sku), token: token(*sku), quantity: Quantity::new(1).unwrap() };
+        let twin = |admissions: &[Admission], own: &[i64]| Twin::of(admissions, &Used::that_made(own.iter().map(made).collect()));
         let cart = [by_ledger(1), by_redis(2), by_redis(3)];
         assert_eq!(twin(&cart, &[2, 3]), Twin::None, "it took all of them, now or in an attempt before");
         assert_eq!(twin(&cart, &[2]), Twin::Behind, "it was first, and the other one found this");

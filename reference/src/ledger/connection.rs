@@ -142,7 +142,7 @@ pub(super) struct Connection {
     state: State,
     reused: bool,
     answered: bool,
-    /// Place of the statement that was refused behind the last BEGIN, from 0.
+    /// Place of the statement that was refused in the last packet, from 0, a BEGIN at its head not counted.
     refused_at: Option<usize>,
 }
 
@@ -208,7 +208,7 @@ impl Connection {
         })
     }
 
-    /// Place in the packet of the last [`Self::begin`] or [`Self::transact`] of the statement that was refused; `None` if all were answered.
+    /// Place in the last packet of the statement that was refused, from 0; a BEGIN at its head does not count. `None` if all were answered.
     pub(super) const fn refused_at(&self) -> Option<usize> {
         self.refused_at
     }
@@ -286,7 +286,14 @@ impl Connection {
 
     async fn send(&mut self, sql: String, after: State, limit: Duration) -> Result<Reply, Failure> {
         let mut reply = Reply::default();
-        self.send_into(&mut reply, sql, after, limit).await.map(|()| reply)
+        self.refused_at = None;
+        match self.send_into(&mut reply, sql, after, limit).await {
+            Ok(()) => Ok(reply),
+            Err(failure) => {
+                self.refused_at = Some(reply.len());
+                Err(failure)
+            }
+        }
     }
 
     /// What was answered before a failure is in `reply`.

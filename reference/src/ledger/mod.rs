@@ -17,6 +17,7 @@ mod order_aside;
 mod order_batch;
 mod order_fence;
 mod order_record;
+mod order_repeats;
 mod order_writer;
 mod orders;
 mod outbox;

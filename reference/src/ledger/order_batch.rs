@@ -51,10 +51,10 @@ impl From<Failure> for Stopped {
 }
 
 impl Stopped {
-    /// At one of `items`, whose locks were asked for one after another at the head of the last packet; anywhere else if all were granted.
-    fn at_fence(failure: Failure, connection: &Connection, items: &[Item]) -> Self {
-        let refused = connection.refused_at().and_then(|at| items.get(at).copied());
-        Self { locked: refused.filter(|_| failure.is_lock_wait()), failure }
+    /// At one of `items`, each of which had a statement of its own at the head of the last packet; elsewhere if all of those were answered.
+    fn at_one_of(items: impl IntoIterator<Item = Item>, failure: Failure, connection: &Connection) -> Self {
+        let refused = connection.refused_at().filter(|_| failure.is_lock_wait());
+        Self { locked: refused.and_then(|at| items.into_iter().nth(at)), failure }
     }
 }
 
@@ -70,15 +70,14 @@ pub(super) async fn transact(
     limits: &mut SeenLimits,
     mut before_commit: impl FnMut(&[usize]) + Send,
 ) -> Result<Vec<Verdict>, Stopped> {
-    let items = Fence::items(orders);
     match at_once(connection, orders, limits, &mut before_commit).await {
         Ok(Some(written)) => return Ok(orders.iter().map(|_| Verdict::Is(written.clone())).collect()),
         Ok(None) => {}
-        Err(failure) => return Err(Stopped::at_fence(failure, connection, &items)),
+        Err(failure) => return Err(Stopped::at_one_of(Fence::items(orders), failure, connection)),
     }
     let fence = match Fence::close(connection, orders).await {
         Ok(fence) => fence,
-        Err(failure) => return Err(Stopped::at_fence(failure, connection, &items)),
+        Err(failure) => return Err(Stopped::at_one_of(Fence::items(orders), failure, connection)),
     };
     fence.teach(limits);
     let mut verdicts: Vec<Option<Verdict>> = orders.iter().map(|order| fence.stops(order, orders.len())).collect();
@@ -259,11 +258,8 @@ fn nobody_knows(why: &dyn std::fmt::Debug) -> Written {
 async fn insert_lines(connection: &mut Connection, orders: &[&NewOrder], fence: &Fence) -> Result<Option<Written>, Stopped> {
     let (lines, guards) = lines(orders, fence)?;
     connection.query(lines.join("; ")).await?;
-    guard(connection, &guards).await.map_err(|failure| {
-        // Of several balances nobody knows which one it was.
-        let only = if let [admission] = guards.as_slice() { Some(admission.line.item) } else { None };
-        Stopped { locked: only.filter(|_| failure.is_lock_wait()), failure }
-    })
+    let guarded = guards.iter().map(|admission| admission.line.item);
+    guard(connection, &guards).await.map_err(|failure| Stopped::at_one_of(guarded, failure, connection))
 }
 
 /// The INSERTs of ledger and outbox rows, and the lines whose balance is to be guarded.

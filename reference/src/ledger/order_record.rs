@@ -22,7 +22,7 @@ pub struct NewOrder {
     pub admissions: Vec<Admission>,
     /// The order expires if it is not paid within this.
     pub ttl: std::time::Duration,
-    /// Whether another attempt with this id may be under way. Such an order is written apart, because its INSERT may wait for the other.
+    /// Whether another request with this id may be writing it. Such an order is written apart, because its INSERT may wait for the other.
     pub contested: bool,
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -16,19 +16,19 @@ use super::connection::{Connection, Dial};
 use super::failure::Failure;
 use super::order_aside::{Detour, apart};
 use super::order_batch::{Stopped, Verdict, transact};
+use super::order_repeats::{Ended, Repeats};
 use super::quota::SeenLimits;
 use super::seat::Seat;
-use super::unit::{CONFLICT_REPEATS, jitter};
+use super::unit::jitter;
 use super::{LedgerError, LedgerSettings, NewOrder, Written};
-#[cfg(feature = "defects")]
-use crate::defects::{Defect, planted};
+use crate::clock;
 use crate::domain::Item;
 
 const ACT: &str = "write order";
 /// An idle writer speaks this often, so that the server does not close its session (`wait_timeout` is 10 s).
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
-/// Most repeats after a lock that was not granted: others wait behind these orders.
-const LOCK_WAIT_REPEATS: u32 = 1;
+/// An order whose transaction has not begun by then is refused: its client has gone, and others wait behind it.
+const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Pause before a writer that panicked is replaced.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 
@@ -64,7 +64,7 @@ impl OrderWriter {
     /// it is written.
     pub(super) async fn write(&self, order: NewOrder, seat: Seat) -> Outcome {
         let (sender, answer) = oneshot::channel();
-        let job = Job { order, seat, answer: Answer { sender: Some(sender), commit_sent: false } };
+        let job = Job { order, seat, queued: clock::now(), answer: Answer { sender: Some(sender), commit_sent: false } };
         self.queue.try_send(job).map_err(|error| match error {
             // Never full, because every order in it has a seat.
             mpsc::error::TrySendError::Full(job) => job.refuse(failed("too many orders wait for a writer")),
@@ -113,6 +113,7 @@ where
 pub(super) struct Job {
     pub(super) order: NewOrder,
     pub(super) seat: Seat,
+    queued: Instant,
     answer: Answer,
 }
 
@@ -220,9 +221,10 @@ impl Writer {
     }
 
     async fn write_distinct(&mut self, jobs: Vec<Job>) {
-        // What is left over of a batch is in smaller ones, and of one order nothing is.
+        // Each time a batch comes back it is smaller, or its orders go aside.
         let mut batches = VecDeque::from([jobs]);
         while let Some(mut batch) = batches.pop_front() {
+            batch = in_time(batch);
             // An earlier one may have found an item locked.
             if let Some(aside) = &self.aside {
                 batch = aside.divert(batch);
@@ -247,33 +249,34 @@ impl Writer {
                 }
                 // Only a repeat that ended well tells what became of the attempt before it.
                 Err(_) if repeats.in_doubt => return settle_unknown(jobs),
-                Err(ended) if ended.failure.is_lock_wait() => match self.part(jobs, &ended) {
-                    Parted::Into(batches) => return batches,
-                    Parted::Not(stuck) if self.aside.is_none() && repeats.allow(&ended) => jobs = stuck,
-                    Parted::Not(stuck) => return give_up(stuck, &ended.failure),
-                },
+                Err(ended) if ended.failure.is_lock_wait() => {
+                    let Parted { on, stuck } = self.part(jobs, ended.locked);
+                    // One order, or orders of one item: nothing is left to be tried apart.
+                    give_up(stuck, &ended.failure);
+                    return on;
+                }
                 Err(ended) if repeats.allow(&ended) => tokio::time::sleep(jitter(repeats.conflicts)).await,
                 Err(ended) => return give_up(jobs, &ended.failure),
             }
         }
     }
 
-    /// After a lock that was not granted: what somebody has locked must not keep the others waiting.
+    /// After a lock that was not granted: what somebody has locked must not keep the others waiting for longer than it takes to find out.
     ///
-    /// Orders of an item that is locked are left to the writer aside, where they have its neighbours only until it is known which item it is.
-    /// If no item is locked, it is the row of one order or of one user: then each order goes alone, and the one that waits again is refused.
-    fn part(&self, jobs: Vec<Job>, ended: &Ended) -> Parted {
-        match (ended.locked, &self.aside) {
+    /// Orders of an item that is locked go aside, and from there they are refused. If no item is locked, it is the row of an id or of a user's
+    /// limit: each order goes alone, and one that waited alone is refused. An order so held keeps its writer waiting twice.
+    fn part(&self, jobs: Vec<Job>, locked: Option<Item>) -> Parted {
+        match (locked, &self.aside) {
             (Some(item), Some(aside)) => {
                 aside.mark(item);
-                Parted::Into(vec![jobs])
+                Parted { on: vec![jobs], stuck: Vec::new() }
             }
-            (Some(item), None) => match apart(jobs, item) {
-                (others, stuck) if others.is_empty() => Parted::Not(stuck),
-                (others, stuck) => Parted::Into(vec![others, stuck]),
-            },
-            (None, _) if jobs.len() > 1 => Parted::Into(jobs.into_iter().map(|job| vec![job]).collect()),
-            (None, _) => Parted::Not(jobs),
+            (Some(item), None) => {
+                let (others, stuck) = apart(jobs, item);
+                Parted { on: vec![others], stuck }
+            }
+            (None, _) if jobs.len() > 1 => Parted { on: jobs.into_iter().map(|job| vec![job]).collect(), stuck: Vec::new() },
+            (None, _) => Parted { on: Vec::new(), stuck: jobs },
         }
     }
 
@@ -303,62 +306,20 @@ impl Writer {
     }
 }
 
-/// A transaction that committed nothing, or with `Failure::Unknown` most likely nothing.
-struct Ended {
-    failure: Failure,
-    died_idle: bool,
-    /// The item that somebody else had locked.
-    locked: Option<Item>,
-}
-
-impl Ended {
-    /// Whether the server chose this transaction to end for another one: it may be repeated at once.
-    fn is_conflict(&self) -> bool {
-        self.failure.is_transient() && !self.failure.is_lock_wait()
-    }
-}
-
-/// What became of orders that were kept waiting.
-enum Parted {
+/// What becomes of orders that were kept waiting by a lock.
+struct Parted {
     /// They go on in these batches.
-    Into(Vec<Vec<Job>>),
-    /// All of them want what is locked.
-    Not(Vec<Job>),
+    on: Vec<Vec<Job>>,
+    /// All that is known is that what they want is locked: they are refused.
+    stuck: Vec<Job>,
 }
 
-/// What has been repeated.
-#[derive(Default)]
-struct Repeats {
-    conflicts: u32,
-    renewals: u32,
-    /// Whether the COMMIT of an attempt may have taken effect.
-    in_doubt: bool,
-}
-
-impl Repeats {
-    /// Once, after a connection that may have been dead since it last served took a whole transaction with it. An order that was committed
-    /// nevertheless is met again by its id.
-    fn allow_in_doubt(&mut self, ended: &Ended) -> bool {
-        #[cfg(feature = "defects")]
-        if [Defect::RollbackOnUnknownCommit, Defect::TimeoutReportedAsFailure, Defect::AllErrorsAlike].into_iter().any(planted) {
-            self.in_doubt |= matches!(ended.failure, Failure::Unknown { .. });
-            return false;
-        }
-        let first = matches!(ended.failure, Failure::Unknown { .. }) && !self.in_doubt;
-        self.in_doubt |= first;
-        first
-    }
-
-    /// Conflicts a few times; a connection that had died while it was idle once.
-    fn allow(&mut self, ended: &Ended) -> bool {
-        if ended.died_idle {
-            self.renewals += 1;
-            return self.renewals <= 1;
-        }
-        self.conflicts += 1;
-        let most = if ended.failure.is_lock_wait() { LOCK_WAIT_REPEATS } else { CONFLICT_REPEATS };
-        ended.failure.is_transient() && self.conflicts <= most
-    }
+/// The orders that have not waited for too long; the others are refused.
+fn in_time(jobs: Vec<Job>) -> Vec<Job> {
+    let now = clock::now();
+    let (in_time, late): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| now.duration_since(job.queued) <= WAIT_MAX);
+    late.into_iter().for_each(|job| job.fail(failed("it waited for a writer for too long")));
+    in_time
 }
 
 fn settle(jobs: Vec<Job>, verdicts: Vec<Verdict>) -> Vec<Vec<Job>> {

@@ -13,7 +13,7 @@ use super::unit::{self, Unit};
 use super::{LedgerError, LedgerSettings, NewOrder, Written, boot, self_test};
 use crate::domain::Item;
 
-/// Longest wait for a lock of a batch of orders, seconds: then the orders of the item that is locked go apart.
+/// Longest wait for a lock of a batch of orders, seconds: then the orders of the item that is locked go aside, or each order alone.
 const WRITER_LOCK_WAIT_S: u32 = 1;
 /// Longest wait for a lock of a request, seconds.
 const REQUEST_LOCK_WAIT_S: u32 = 3;

@@ -122,3 +122,11 @@ fn beyond_path(names: [&str; 2]) -> bool {
     let folders = ["/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/bin", "/opt/homebrew/bin"];
     folders.iter().any(|folder| names.iter().any(|name| Path::new(folder).join(name).is_file()))
 }
+
+#[test]
+fn a_reader_that_stops_reading_is_no_failure() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = chaos(&["list"]).stdout(writer).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+}
