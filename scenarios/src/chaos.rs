@@ -11,7 +11,7 @@ use harness::run::{Write, judge_saved};
 use harness::seed::Seed;
 use harness::stack::Rig;
 
-use crate::catalog::{self, CATALOG, Entry, Plan};
+use crate::catalog::{self, Entry, Plan};
 use crate::launch::Runner;
 use crate::nightly::{Nightly, nightly};
 use crate::progress::put;
@@ -38,7 +38,7 @@ enum Command {
     List,
     /// Runs scenarios, one after another
     Run {
-        /// Their names; `all` is the whole catalog
+        /// Their names; `core` is every kind of load and fault once, `all` the whole catalog
         #[arg(required = true)]
         names: Vec<String>,
         /// Seed of every draw; a fresh one by default
@@ -158,8 +158,10 @@ pub fn main() -> ExitCode {
 }
 
 fn list() -> ExitCode {
-    for entry in CATALOG {
-        put(&format!("{:<24} {}; promised: {}\n", entry.name, entry.shows, entry.promises));
+    for (set, entries) in [("core", catalog::CORE), ("further", catalog::FURTHER)] {
+        for entry in entries {
+            put(&format!("{set:<8} {:<24} {}; promised: {}\n", entry.name, entry.shows, entry.promises));
+        }
     }
     ExitCode::SUCCESS
 }
@@ -215,12 +217,17 @@ fn run(names: &[String], seed: Option<Seed>, options: &Options) -> ExitCode {
     series::close(&runner, &ended)
 }
 
-/// The entries of these names, in their order, or all that the rig can carry; why not, in words, before anything starts.
+/// The entries of these names, in their order, or of a set those that the rig can carry; why not, in words, before anything starts.
 fn chosen(names: &[String], seed: Seed, rig: &Rig) -> Result<Vec<&'static Entry>, String> {
-    if names.iter().any(|name| name == "all") {
-        return series::carried(CATALOG.iter(), seed, rig);
+    match names {
+        [set] if set == "all" => return series::carried(catalog::all(), seed, rig),
+        [set] if set == "core" => return series::carried(catalog::CORE, seed, rig),
+        _ => {}
     }
-    let unknown = |name: &String| format!("there is no scenario {name:?}: see `chaos list`");
+    let unknown = |name: &String| match name.as_str() {
+        "all" | "core" => format!("{name:?} stands for several scenarios and is given alone"),
+        _ => format!("there is no scenario {name:?}: see `chaos list`"),
+    };
     let entries = names.iter().map(|name| catalog::find(name).ok_or_else(|| unknown(name)));
     let entries = entries.collect::<Result<Vec<_>, _>>()?;
     if entries.len() > 1 {

@@ -12,7 +12,7 @@ use harness::report::folder::RunFolder;
 use harness::seed::Seed;
 use harness::stack::Rig;
 
-use crate::catalog::{CATALOG, Plan};
+use crate::catalog::{self, Plan};
 use crate::launch::{self, Runner};
 use crate::progress::put;
 use crate::series::{self, Ended};
@@ -36,7 +36,7 @@ pub const SUMMARY: &str = "nightly.md";
 /// Runs it. The exit code is the strongest of all runs.
 #[must_use]
 pub fn nightly(options: &Nightly) -> ExitCode {
-    let entries = match series::carried(CATALOG.iter(), options.seed, &options.rig) {
+    let entries = match series::carried(catalog::all(), options.seed, &options.rig) {
         Ok(entries) => entries,
         Err(why) => return launch::fail(OutcomeClass::Usage, &why),
     };
@@ -78,7 +78,7 @@ fn discard(run: &mut Ended) {
 fn summary(ended: &[Ended], reports: &Path) -> String {
     let mut text =
         format!("# Chaos, {} runs\n\n| scenario | runs | held | other | longest, s |\n|---|---|---|---|---|\n", ended.len());
-    for entry in CATALOG {
+    for entry in catalog::all() {
         let runs: Vec<&Ended> = ended.iter().filter(|run| run.scenario == entry.name).collect();
         let held = runs.iter().filter(|run| run.class == OutcomeClass::Held).count();
         let longest = runs.iter().map(|run| run.took.as_secs()).max().unwrap_or(0);

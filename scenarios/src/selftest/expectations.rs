@@ -203,6 +203,23 @@ mod tests {
         assert!(chosen(&["resolve_on_replica".to_owned()], false).unwrap_err().contains("replica"));
     }
 
+    /// Names in the first column of a table of Markdown.
+    fn rows(text: &str) -> Vec<&str> {
+        text.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|rest| rest.split('`').next()).collect()
+    }
+
+    #[test]
+    fn the_matrix_on_record_is_of_these_defects_and_readme_has_all_of_it() {
+        let recorded = rows(include_str!("../../../docs/selftest-matrix.md"));
+        assert!(!recorded.is_empty());
+        for defect in &recorded {
+            assert!(TABLE.iter().any(|line| line.defect == *defect), "{defect} is on record and not in the table");
+        }
+        let (_, shown) = include_str!("../../../README.md").split_once("<!-- matrix: written by scripts/record-matrix -->").unwrap();
+        let (shown, _) = shown.split_once("<!-- end of the matrix -->").unwrap();
+        assert_eq!(rows(shown), recorded);
+    }
+
     #[cfg(feature = "defects")]
     #[test]
     fn every_planted_defect_has_a_line_and_every_line_a_defect() {

@@ -71,6 +71,7 @@ fn names_that_are_none_are_refused() {
     let place = Workplace::new("names");
     let chaos = |arguments: &[&str]| run(&place, chaos(arguments));
     chaos(&["run", "nosuch"]).expect_code(2).expect_complaint("usage: there is no scenario \"nosuch\": see `chaos list`");
+    chaos(&["run", "core", "steady"]).expect_code(2).expect_complaint("usage: \"core\" stands for several scenarios");
     chaos(&["verify", "nosuch"]).expect_code(2).expect_complaint("usage: there is no run folder nosuch");
     chaos(&["selftest", "--only", "nosuch"]).expect_code(2).expect_complaint("usage: there is no defect \"nosuch\"; there are ");
     chaos(&["selftest", "--only", "resolve_on_replica"]).expect_code(2).expect_complaint("needs a MySQL replica");
