@@ -215,7 +215,8 @@ mod tests {
         for defect in &recorded {
             assert!(TABLE.iter().any(|line| line.defect == *defect), "{defect} is on record and not in the table");
         }
-        let (_, shown) = include_str!("../../../README.md").split_once("<!-- matrix: written by scripts/record-matrix -->").unwrap();
+        let (_, shown) =
+            include_str!("../../../README.md").split_once("<!-- matrix: written by scripts/record-matrix -->").unwrap();
         let (shown, _) = shown.split_once("<!-- end of the matrix -->").unwrap();
         assert_eq!(rows(shown), recorded);
     }
