@@ -253,7 +253,7 @@ pub const CORE: &[Entry] = &[
     },
 ];
 
-/// Further scenarios, each for a mistake that no scenario of [`CORE`] leads to its harm.
+/// Further scenarios: narrower faults and loads, most of them made for one kind of mistake.
 pub const FURTHER: &[Entry] = &[
     Entry {
         name: "two_stores",
