@@ -1,7 +1,7 @@
 //! What a request costs the open-loop generator with its full history, next to wrk on the same endpoint in the same rounds.
 //!
 //! Both are processes of their own; what counts is their CPU time, as the kernel charges it. The generator runs at 10,000/s, where the lag
-//! of its starts is measured, and at three fifths of what wrk reached in the same round: wrk never waits, and a client that waits pays for
+//! of its starts is measured, and at a third of what wrk reached in the same round: wrk never waits, and a client that waits pays for
 //! going to sleep and waking up at nearly every reply.
 
 mod client;
@@ -27,7 +27,7 @@ const SECONDS: u64 = 5;
 const RATE: f64 = 10_000.0;
 
 /// The high rate, of what wrk reaches: an open loop needs room to catch up.
-const SHARE_OF_WRK: f64 = 0.6;
+const SHARE_OF_WRK: f64 = 1.0 / 3.0;
 
 /// Connections of wrk: enough to keep one core busy.
 const CONNECTIONS: &str = "64";
