@@ -132,7 +132,10 @@ pub const TABLE: &[Expectation] = &[
 pub const NOT_TESTED: &[(&str, &str)] = &[
     ("install_after_unknown_commit", "shows only where two Redis processes answer at the same time"),
     ("keys_built_in_script", "needs a Redis Cluster in the stack: on one server every key is local"),
-    ("quantity_unchecked", "the clients of the load send no quantity that the contract forbids"),
+    (
+        "quantity_unchecked",
+        "an unsigned type, the script and a CHECK of the ledger each refuse a negative quantity: no single mistake lets one through",
+    ),
     ("resolve_on_replica", "needs a MySQL replica that lags in the stack"),
 ];
 
