@@ -285,12 +285,9 @@ async fn increases(connection: &mut Connection, item: Item, epoch: Epoch) -> Res
 async fn sales(connection: &mut Connection, item: Item, locks: &[Member]) -> Result<HashSet<(OrderId, Token)>, Failure> {
     let mut found = HashSet::new();
     for part in locks.chunks(ORDERS_AT_ONCE) {
-        let orders = sql::list(part.iter().map(|member| sql::id(&member.order)));
-        let read = format!(
-            "SELECT order_id, token FROM inventory_transactions FORCE INDEX (ledger_item) \
-             WHERE order_id IN ({orders}) AND {} AND kind = 'SALE' AND token <> ''",
-            sql::item_is(item)
-        );
+        let named = sql::sales_are(part.iter().map(|member| (item, &member.order)));
+        let read =
+            format!("SELECT order_id, token FROM inventory_transactions FORCE INDEX (ledger_item) WHERE {named} AND token <> ''");
         for row in connection.query(read).await?.rows(0) {
             found.insert((rows::parsed(row, "order_id")?, rows::parsed(row, "token")?));
         }

@@ -263,21 +263,15 @@ async fn lock_sales(connection: &mut Connection, events: &[Event]) -> Result<Sal
     reply.rows(0).iter().map(sale).collect()
 }
 
-/// Ids of the SALE rows among `wanted`, read plainly or with a `lock`.
+/// Ids of the SALE rows of `wanted`, read plainly or with a `lock`.
 async fn find_sales(connection: &mut Connection, wanted: &BTreeSet<SaleKey>, lock: &str) -> Result<HashMap<SaleKey, i64>, Failure> {
-    let orders = sql::list(wanted.iter().map(|(order, _)| sql::id(order)));
+    let named = sql::sales_are(wanted.iter().map(|(order, item)| (*item, order)));
     let find = format!(
-        "SELECT id, order_id, store_id, product_id, sku_id FROM inventory_transactions FORCE INDEX (ledger_item) \
-         WHERE order_id IN ({orders}) AND kind = 'SALE'{lock}"
+        "SELECT id, order_id, store_id, product_id, sku_id FROM inventory_transactions FORCE INDEX (ledger_item) WHERE {named}{lock}"
     );
-    let mut found = HashMap::new();
-    for row in connection.query(find).await?.rows(0) {
-        let key = (rows::parsed(row, "order_id")?, rows::item(row)?);
-        if wanted.contains(&key) {
-            found.insert(key, rows::int(row, "id")?);
-        }
-    }
-    Ok(found)
+    let found = connection.query(find).await?;
+    let named = |row| Ok(((rows::parsed(row, "order_id")?, rows::item(row)?), rows::int(row, "id")?));
+    found.rows(0).iter().map(named).collect()
 }
 
 /// LOCK → OUT, one update a balance, and the end of the events, in one packet. A sale that is OUT or UNLOCK already needs nothing. `Some` says

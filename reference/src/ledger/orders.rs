@@ -41,10 +41,13 @@ impl Ledger {
     /// # Errors
     /// `Failed`: they could not be read.
     pub async fn orders(&self, ids: &[OrderId]) -> Result<Vec<StoredOrder>, LedgerError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
+        let mut sorted = ids.to_vec();
+        sorted.sort_unstable();
+        let mut found = Vec::new();
+        for part in sorted.chunks(sql::DIVED_MAX) {
+            found.extend(self.request(Read { ids: part.to_vec(), reading: Reading::Plain }).await?);
         }
-        self.request(Read { ids: ids.to_vec(), reading: Reading::Plain }).await
+        Ok(found)
     }
 
     /// Inserts a tombstone, so that no order with this id can come into being. Waits for an order of this id that is being

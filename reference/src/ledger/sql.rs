@@ -4,9 +4,13 @@
 //! an integer, an id of a fixed alphabet, or hexadecimal: there is nothing to escape.
 //!
 //! A statement that looks for rows of the ledger or of the outbox names its index. The statistics of a table that a sale fills lag behind, and as long as
-//! they say that it is short, MariaDB reads all of it: the deduct worker read the whole ledger for each batch. A locking read
-//! would also wait for the locks of strangers' rows.
+//! they say that it is short, MariaDB reads all of it. A locking read would also wait for the locks of strangers' rows.
+//!
+//! That is not enough where many rows are asked for: from 200 values on (`eq_range_index_dive_limit`) the server counts by statistics alone, and may read the
+//! named index from end to end. A whole key of a unique index is counted as one row without them, so [`sales_are`] gives whole keys; where only
+//! its beginning is known, [`DIVED_MAX`] keeps a statement below that number.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
@@ -31,6 +35,19 @@ pub(super) fn item_values(item: Item) -> String {
 /// The condition that a row is of this item.
 pub(super) fn item_is(item: Item) -> String {
     format!("store_id = {} AND product_id = {} AND sku_id = {}", item.store, item.product, item.sku)
+}
+
+/// Most values that one statement compares the beginning of a key with.
+pub(super) const DIVED_MAX: usize = 100;
+
+/// The condition that a row of the ledger is the sale of one of these, as whole keys of `ledger_item`.
+pub(super) fn sales_are<'a>(sales: impl IntoIterator<Item = (Item, &'a OrderId)>) -> String {
+    let mut orders: BTreeMap<Item, Vec<String>> = BTreeMap::new();
+    for (item, order) in sales {
+        orders.entry(item).or_default().push(id(order));
+    }
+    let of_item = |(item, orders): (&Item, &Vec<String>)| format!("({} AND order_id IN ({}))", item_is(*item), orders.join(","));
+    format!("kind = 'SALE' AND ({})", orders.iter().map(of_item).collect::<Vec<_>>().join(" OR "))
 }
 
 /// An order id as a literal.

@@ -47,6 +47,11 @@ impl Bench {
         Self { ledger: Ledger::open(settings).await.unwrap(), url }
     }
 
+    /// A ledger on the database of this URL.
+    pub(crate) async fn at(url: String) -> Self {
+        Self { ledger: Ledger::open(settings(&url)).await.unwrap(), url }
+    }
+
     /// An item in epoch 1, mode REDIS.
     pub(crate) async fn item(&self, opening: u64) -> Item {
         let item = support::fresh_item();

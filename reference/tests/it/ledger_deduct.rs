@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use harness::stack::stores::{Stores, StoresSpec};
 use reference::domain::SaleState;
+use sqlx::Row as _;
 
 use crate::ledger_bench::{Bench, execute, id, numbered, order, token};
 
@@ -40,6 +42,42 @@ async fn one_batch_moves_each_balance_by_one_update_however_many_orders_it_holds
     assert_eq!(bench.ledger.deduct_batch(200).await.unwrap().settled.len(), 120);
     assert_eq!(updates().await - before, 2);
     assert_eq!((bench.balance(one).await.current, bench.balance(two).await.current), (940, 880));
+}
+
+/// A server counts for all who use it, so this test has one of its own. Its statistics are of the time when the table was short, and it opens the
+/// table when that is long: then it believes that each order has thousands of rows, for as long as the table stays open.
+#[tokio::test]
+async fn a_full_batch_reads_its_own_rows_however_long_the_ledger_is() {
+    let stores = Stores::start(StoresSpec::default()).await.unwrap();
+    let bench = Bench::at(stores.mysql_url("long_ledger")).await;
+    let item = bench.item(1000).await;
+    bench.execute("ALTER TABLE inventory_transactions STATS_AUTO_RECALC = 0; ANALYZE TABLE inventory_transactions").await;
+    bench
+        .execute(
+            "INSERT INTO inventory_transactions (order_id, store_id, product_id, sku_id, kind, transaction_type, quantity, epoch, token) \
+             SELECT CONCAT('earlier-', seq), 7, 7, 7, 'SALE', 'OUT', 1, 1, CONCAT('1:', seq) FROM \
+             (WITH RECURSIVE n AS (SELECT 1 AS seq UNION ALL SELECT seq + 1 FROM n WHERE seq < 900) \
+              SELECT a.seq * 1000 + b.seq AS seq FROM n a CROSS JOIN n b WHERE b.seq <= 20) numbers",
+        )
+        .await;
+    let orders: Vec<_> = (0..300).map(|at| numbered("o", at, item, 1)).collect();
+    let ids: Vec<_> = (0..300).map(|at| id(&format!("o-{at}"))).collect();
+    join_all(orders.into_iter().map(|order| bench.write(order))).await;
+    bench.execute("FLUSH TABLES").await;
+    let read = async || -> i64 {
+        let counters = bench.rows("SHOW GLOBAL STATUS WHERE Variable_name IN ('Handler_read_next', 'Handler_read_rnd_next')").await;
+        counters.iter().map(|row| row.get::<String, _>(1).parse::<i64>().unwrap()).sum()
+    };
+
+    let before = read().await;
+    assert_eq!(bench.ledger.deduct_batch(200).await.unwrap().settled.len(), 200);
+    let of_batch = read().await - before;
+    assert!(of_batch < 2_000, "{of_batch} rows were read for a batch of 200 beside 18,000 others");
+
+    let before = read().await;
+    assert_eq!(bench.ledger.orders(&ids).await.unwrap().len(), 300);
+    let of_orders = read().await - before;
+    assert!(of_orders < 2_000, "{of_orders} rows were read for 300 orders beside 18,000 others");
 }
 
 #[tokio::test]
