@@ -142,10 +142,11 @@ async fn stop_after(
     endpoints: &Endpoints,
     stores: &StoreReader,
 ) -> Result<Stop, RunError> {
-    run.watch.stage("waiting for rest");
+    // Before the watcher hears of it: what it does then is no part of the load.
     if phase == Phase::Quiesce {
         run.recorder.record(Record::Phase(PhaseMark { name: phase, stretch: String::new() })).await?;
     }
+    run.watch.stage("waiting for rest");
     let context = StopContext { stores, endpoints, scenario: &run.plan.scenario, clock: run.clock, stop: run.stop };
     // Load and drain end only when every request has its fate, so none of the harness' own is open here.
     Ok(stop_point(after, context, || 0, &final_reads(run.plan)).await?)

@@ -181,6 +181,7 @@ pub struct Flow {
     database_orders: Arc<bucket::Bucket>,
     /// One audit that a refusal asked for at a time.
     auditing: Arc<tokio::sync::Semaphore>,
+    sums: Arc<audit::SumPace>,
 }
 
 impl std::fmt::Debug for Flow {
@@ -209,6 +210,7 @@ impl Flow {
             mysql: Arc::new(breaker::Breaker::before("mysql")),
             database_orders,
             auditing,
+            sums: Arc::default(),
         }
     }
 

@@ -1,9 +1,9 @@
 //! The deduct worker's transactions: LOCK → OUT and the balance, many sales at once (docs/protocol.md 5.3, 7).
 //!
-//! One batch takes events that are due, locks their SALE rows by id, and moves each balance by one sum. If a balance refuses
+//! One batch takes events that are due, locks their SALE rows by their keys, and moves each balance by one sum. If a balance refuses
 //! its sum, the batch is rolled back and taken again item by item, so that one broken item never holds up the others.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::mysql::MySqlRow;
 
@@ -233,45 +233,23 @@ impl LockedSale {
 /// Sales by what names them; `Err` says why a row cannot be read.
 type Sales = HashMap<SaleKey, Result<LockedSale, String>>;
 
-/// The SALE rows of the events, locked in the order of their ids.
+/// The SALE rows of the events, locked in the order of their keys. A plain read to find them first would miss some: the claim, a locking
+/// read, sees a transaction a moment earlier, while its rows are free of locks and not yet in new snapshots.
 async fn lock_sales(connection: &mut Connection, events: &[Event]) -> Result<Sales, Failure> {
     if events.is_empty() {
         return Ok(Sales::new());
     }
-    let wanted: BTreeSet<SaleKey> = events.iter().map(Event::key).collect();
-    let columns = "id, order_id, store_id, product_id, sku_id, quantity, transaction_type";
-    let mut found = find_sales(connection, &wanted, "").await?;
-    let unseen: BTreeSet<SaleKey> = wanted.into_iter().filter(|key| !found.contains_key(key)).collect();
-    if !unseen.is_empty() {
-        // The claim, a locking read, sees a transaction a moment before a plain read does: while it ends, its rows are free of locks and
-        // not yet in new snapshots. So only a locking read can say that there is no sale.
-        found.extend(find_sales(connection, &unseen, " FOR UPDATE").await?);
-    }
-    let mut ids: Vec<i64> = found.into_values().collect();
-    if ids.is_empty() {
-        return Ok(Sales::new());
-    }
-    ids.sort_unstable();
-    let ids = sql::list(ids);
-    let lock =
-        format!("SELECT {columns} FROM inventory_transactions FORCE INDEX (PRIMARY) WHERE id IN ({ids}) ORDER BY id FOR UPDATE");
+    let named = sql::sales_are(events.iter().map(|event| (event.item, &event.order)));
+    let lock = format!(
+        "SELECT id, order_id, store_id, product_id, sku_id, quantity, transaction_type FROM inventory_transactions \
+         FORCE INDEX (ledger_item) WHERE {named} FOR UPDATE"
+    );
     let reply = connection.query(lock).await?;
     let sale = |row| {
         let key = (rows::parsed(row, "order_id")?, rows::item(row)?);
         Ok((key, LockedSale::read(row).map_err(|failure| failure.why().to_owned())))
     };
     reply.rows(0).iter().map(sale).collect()
-}
-
-/// Ids of the SALE rows of `wanted`, read plainly or with a `lock`.
-async fn find_sales(connection: &mut Connection, wanted: &BTreeSet<SaleKey>, lock: &str) -> Result<HashMap<SaleKey, i64>, Failure> {
-    let named = sql::sales_are(wanted.iter().map(|(order, item)| (*item, order)));
-    let find = format!(
-        "SELECT id, order_id, store_id, product_id, sku_id FROM inventory_transactions FORCE INDEX (ledger_item) WHERE {named}{lock}"
-    );
-    let found = connection.query(find).await?;
-    let named = |row| Ok(((rows::parsed(row, "order_id")?, rows::item(row)?), rows::int(row, "id")?));
-    found.rows(0).iter().map(named).collect()
 }
 
 /// LOCK → OUT, one update a balance, and the end of the events, in one packet. A sale that is OUT or UNLOCK already needs nothing. `Some` says

@@ -24,7 +24,7 @@ use crate::flow::{Flow, Refusal};
 /// Settings of the workers.
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
-    /// Outbox rows in one batch.
+    /// Sales in one batch of the deduct worker. The claim passes the index entries that earlier batches left behind, once a batch.
     pub batch: u32,
     /// Shortest and longest pause of a worker that finds nothing to do.
     pub poll: (Duration, Duration),
@@ -45,7 +45,7 @@ pub struct WorkerSettings {
 impl Default for WorkerSettings {
     fn default() -> Self {
         Self {
-            batch: 200,
+            batch: 500,
             poll: (Duration::from_millis(20), Duration::from_millis(500)),
             resolver_grace: Duration::from_secs(10),
             resolver_pause: Duration::from_secs(1),

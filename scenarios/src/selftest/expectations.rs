@@ -122,7 +122,7 @@ pub const TABLE: &[Expectation] = &[
     line("same_epoch_installed_twice", "redis_data_loss", &[OVERSELL, EPOCH]),
     line("epoch_checked_without_lock", "slow_rebuilds", &[OVERSELL]),
     line("base_before_barrier", "slow_rebuilds", &[OVERSELL]),
-    line("delta_epoch_outside_transaction", "slow_rebuilds", &[EQUAL, DRAIN]),
+    line("delta_epoch_outside_transaction", "slow_rebuilds", &[EQUAL, DRAIN, EPOCH]),
     line("degrade_without_flush", "degrade_behind", &[OVERSELL]),
     line("rollback_by_status", "ledger_behind", &[EQUAL, AUDITS, OVERSELL]),
     line("unlock_confirmed_and_rolled_back", "slow_rebuilds", &[EQUAL, DRAIN]),
