@@ -173,7 +173,7 @@ async fn a_sale_that_a_plain_read_does_not_show_yet_is_waited_for_and_its_event_
     execute(&mut writer, "BEGIN").await;
     execute(&mut writer, "INSERT INTO inventory_transactions SELECT * FROM kept").await;
     let commit = async {
-        bench.wait_for_statement("SALE_ FOR UPDATE").await;
+        bench.wait_for_statement("SALE_ AND %FOR UPDATE").await;
         execute(&mut writer, "COMMIT").await;
     };
     let (batch, ()) = tokio::join!(bench.ledger.deduct_batch(10), commit);
